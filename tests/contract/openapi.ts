@@ -217,7 +217,7 @@ function successes(
       },
       ...(schema === null ? {} : {
         content: {
-          "application/json": {
+          [operation.mediaType ?? "application/json"]: {
             schema: schemas.of(schema, "output"),
             ...exampleOf(responses[Number(status)]),
           },

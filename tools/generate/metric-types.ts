@@ -1,4 +1,5 @@
 /** What is made from the catalogue of metrics: the types of SQL, with the closed sets that follow from the project. */
+import { policyNames, strangersLimit } from "../../supabase/functions/_shared/endpoint/rate-limiter.ts";
 import { errorCodes } from "../../supabase/functions/_shared/errors/error-codes.ts";
 import {
   type LabelValues,
@@ -29,6 +30,7 @@ export function metricTypesSchema(endpoints: readonly string[], files: readonly 
     statuses: [...statuses].sort().map(String),
     codes: [noCode, ...Object.keys(errorCodes)],
     procedures: proceduresOf(files),
+    policies: [...policyNames, strangersLimit.policy],
   };
   const lines = Object.entries<MetricType>(metricTypes).map(([name, { bounds, help, labels }]) => {
     const said = Object.fromEntries(

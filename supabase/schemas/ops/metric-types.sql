@@ -13,6 +13,7 @@ immutable
 return array[
   row('requests', 'Requests that were answered', '{"endpoint":"@endpoints","status":"@statuses","code":"@codes"}', null)::ops.metric_type,
   row('request_seconds', 'Time from a request to its answer', '{"endpoint":"@endpoints"}', '{0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10,30}')::ops.metric_type,
+  row('limit_refusals', 'Requests that a rate limit refused', '{"policy":"@policies"}', null)::ops.metric_type,
   row('data_api_calls', 'Calls of the stored procedures through the Data API', '{"procedure":"@procedures","outcome":["ok","refused","busy","failed","unanswered"]}', null)::ops.metric_type,
   row('data_api_seconds', 'Time of a call of a stored procedure', '{"procedure":"@procedures"}', '{0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10,30}')::ops.metric_type,
   row('provider_calls', 'Exchanges with services outside, each try by itself', '{"provider":["fal","replicate","runway","openai","apple_device_check","apple_id","app_store"],"operation":["submit","poll","cancel","judge","ask","webhook_keys"],"outcome":["ok","refused","busy","failed","unanswered"]}', null)::ops.metric_type,
@@ -31,9 +32,10 @@ return '{
   "@endpoints": [
     "admin-adjust-credits", "admin-models", "admin-refund-credits", "admin-reports", "admin-users",
     "app-store-notifications", "appeals", "apple-identity-notifications", "cancel-video", "credits",
-    "delete-video-job", "device-check", "generate-video", "generate-videos", "health", "merge-guest", "models",
-    "notifications", "process-jobs", "products", "projects", "provider-webhook", "purchases", "recover-guest",
-    "reports", "sessions", "takedown-notices", "uploads", "user-export", "user-profile", "video-jobs", "video-status"
+    "delete-video-job", "device-check", "generate-video", "generate-videos", "health", "merge-guest", "metrics",
+    "models", "notifications", "process-jobs", "products", "projects", "provider-webhook", "purchases",
+    "recover-guest", "reports", "sessions", "takedown-notices", "uploads", "user-export", "user-profile",
+    "video-jobs", "video-status"
   ],
   "@statuses": [
     "200", "201", "202", "204", "304", "400", "401", "402", "403", "404", "405", "409", "410", "413", "415", "422",
@@ -54,12 +56,18 @@ return '{
     "get_admin_reports", "get_admin_users", "get_notifications", "get_projects", "get_purchases", "get_sessions",
     "get_uploads", "get_user_profile", "grant_device_credits", "health", "keep_apple_token", "keep_signed_urls",
     "leave_device_lane", "load_consumption", "load_erasure", "load_export", "load_export_page",
-    "load_notification_history", "load_upload", "load_upload_files", "merge_guest", "models", "patch_admin_reports",
-    "patch_notifications", "patch_projects", "patch_uploads", "patch_user_profile", "post_admin_users",
-    "post_projects", "post_purchases", "post_uploads", "products", "provider_webhook", "record_cancel",
-    "record_device_intent", "record_error", "record_files_deleted", "record_fingerprint", "record_image",
-    "record_metrics", "record_notification_history", "record_poll", "record_stored", "record_submission",
-    "record_unusable_result", "record_upload_tidied", "recover_guest", "renew_tasks", "reports", "retry_task",
-    "takedown_notices", "user_export", "video_jobs", "video_status"
+    "load_notification_history", "load_upload", "load_upload_files", "merge_guest", "metrics", "models",
+    "patch_admin_reports", "patch_notifications", "patch_projects", "patch_uploads", "patch_user_profile",
+    "post_admin_users", "post_projects", "post_purchases", "post_uploads", "products", "provider_webhook",
+    "record_cancel", "record_device_intent", "record_error", "record_files_deleted", "record_fingerprint",
+    "record_image", "record_metrics", "record_notification_history", "record_poll", "record_stored",
+    "record_submission", "record_unusable_result", "record_upload_tidied", "recover_guest", "renew_tasks", "reports",
+    "retry_task", "takedown_notices", "user_export", "video_jobs", "video_status"
+  ],
+  "@policies": [
+    "video_generation", "uncaptured_jobs", "generation_attempts", "generation_attempts_network", "device_check",
+    "device_check_network", "device_grants", "device_grants_global", "signed_urls", "reads", "writes", "exports",
+    "takedown_notices", "takedown_notices_network", "replays", "admin", "admin_credits", "purchases",
+    "sandbox_credits", "sandbox_credits_global", "unauthenticated"
   ]
 }'::jsonb;

@@ -250,6 +250,7 @@ export type Database = {
         };
         Returns: Json;
       };
+      "metrics": { Args: Record<PropertyKey, never>; Returns: Json };
       "models": {
         Args: { "p_moderated_by"?: string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;

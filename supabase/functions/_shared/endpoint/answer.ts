@@ -183,7 +183,7 @@ function toResponse(
   const headers = new Headers(result.headers);
   if (!headers.has("Cache-Control")) headers.set("Cache-Control", operation.cacheControl ?? "no-store");
   if (body === undefined) return new Response(null, { status, headers });
-  const text = JSON.stringify(body);
+  const text = operation.mediaType === undefined ? JSON.stringify(body) : String(body);
   if (operation.response[304] === null) {
     const etag = entityTagOf(text);
     headers.set("ETag", etag);
@@ -191,7 +191,7 @@ function toResponse(
       return new Response(null, { status: 304, headers });
     }
   }
-  headers.set("Content-Type", "application/json");
+  headers.set("Content-Type", operation.mediaType ?? "application/json");
   return new Response(text, { status, headers });
 }
 

@@ -112,6 +112,9 @@ async function handle(
     code: failure?.code ?? noCode,
   });
   platform.metrics.observe("request_seconds", { endpoint }, milliseconds / 1000);
+  if (failure?.code === codes["limit/rate-exceeded"]) {
+    platform.metrics.count("limit_refusals", { policy: String(failure.details.policy) });
+  }
   if (isCold) platform.metrics.count("cold_starts", { endpoint });
   platform.tellMetrics(endpoint, answered);
 

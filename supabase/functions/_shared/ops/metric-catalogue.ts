@@ -4,7 +4,7 @@
  */
 
 /** What a label may say. Sets that follow from the rest of the project are named, and filled by `deno task generate`. */
-export type LabelValues = readonly string[] | "endpoints" | "statuses" | "codes" | "procedures";
+export type LabelValues = readonly string[] | "endpoints" | "statuses" | "codes" | "procedures" | "policies";
 
 /** The code of an answer that is no error. */
 export const noCode = "none";
@@ -50,6 +50,11 @@ export const metricTypes = {
     bounds: seconds,
     help: "Time from a request to its answer",
     labels: { endpoint: "endpoints" },
+  },
+  limit_refusals: {
+    bounds: null,
+    help: "Requests that a rate limit refused",
+    labels: { policy: "policies" },
   },
   data_api_calls: {
     bounds: null,
