@@ -21,6 +21,8 @@ export interface Keys {
   webhookSecret: string;
   /** What the scheduler wakes the worker with. */
   workerKey: string;
+  /** What a Prometheus asks for metrics with. */
+  metricsToken: string;
   falKey: string;
   falAccountId: string;
   replicateToken: string;
@@ -75,6 +77,7 @@ export async function generateKeys(): Promise<Keys> {
     storageSecret: random(32),
     webhookSecret: random(32),
     workerKey: random(32),
+    metricsToken: random(32),
     falKey: `${crypto.randomUUID()}:${random(16)}`,
     falAccountId: `local-${random(6)}`,
     replicateToken: `r8_${random(20)}`,

@@ -345,6 +345,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is counted and measured, for Prometheus
+         * @description Prometheus' text format 0.0.4. Counters and histograms are what isolates counted since there is the database, some 20 seconds late; gauges are what the tables know now. `METRICS_TOKEN` opens this and nothing else. docs/operations/metrics.md says what to watch.
+         */
+        get: operations["getMetrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/models": {
         parameters: {
             query?: never;
@@ -1225,6 +1245,7 @@ export interface components {
         MergeGuestRequest: {
             guest_token: string;
         };
+        MetricsResponse: string;
         Model: {
             /** Format: uuid */
             id: string;
@@ -3391,6 +3412,50 @@ export interface operations {
             409: components["responses"]["ERR_4009"];
             413: components["responses"]["ERR_4013"];
             415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    getMetrics: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example # HELP kinora_requests_total Requests that were answered
+                     *     # TYPE kinora_requests_total counter
+                     *     kinora_requests_total{code="none",endpoint="models",status="200"} 12
+                     */
+                    "text/plain; version=0.0.4; charset=utf-8": components["schemas"]["MetricsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
             429: components["responses"]["ERR_4004"];
             500: components["responses"]["ERR_6003"];
             503: components["responses"]["ERR_6001"];

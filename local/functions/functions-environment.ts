@@ -26,6 +26,7 @@ export function functionsEnvironment(
     ADMIN_ASSURANCE_LEVEL: "aal1",
     WEBHOOK_SECRET: keys.webhookSecret,
     WORKER_KEY: keys.workerKey,
+    METRICS_TOKEN: keys.metricsToken,
     FAL_KEY: keys.falKey,
     FAL_ACCOUNT_ID: keys.falAccountId,
     FAL_QUEUE_URL: fal.url,

@@ -31,6 +31,8 @@ const server = Deno.serve({
 }, serve);
 
 Deno.addSignalListener("SIGTERM", async () => {
+  // As the platform tells an isolate that it ends.
+  globalThis.dispatchEvent(new CustomEvent("beforeunload", { detail: { reason: "termination" } }));
   const work = async () => {
     await server.shutdown();
     // Work may hand more work over.

@@ -762,6 +762,7 @@ create table accounts.users (
 );
 alter table accounts.users enable row level security;
 create index users_merged_into on accounts.users (merged_into) where merged_into is not null;
+create index users_created_at on accounts.users using brin (created_at) with (autosummarize = on);
 comment on table accounts.users is 'Accounts, made by the first procedure that needs one; closed and merged ones are tombstones.';
 
 -- A tombstone says who it was, and nothing about them.
@@ -1318,6 +1319,8 @@ alter table credits.accounts enable row level security;
 create unique index accounts_owner on credits.accounts (owner_id, kind, unit) where owner_id is not null;
 create index accounts_expiry on credits.accounts (next_expiry_at) where next_expiry_at is not null;
 create index accounts_merged_into on credits.accounts (merged_into) where merged_into is not null;
+-- Debts are few, and summed.
+create index accounts_owed on credits.accounts (id) where kind = 'owed' and owner_id is not null;
 create unique index accounts_system on credits.accounts (kind, unit) where owner_id is null;
 comment on table credits.accounts is 'Who has credits: users, and the platform''s own accounts.';
 
@@ -9823,8 +9826,9 @@ select core.keep_rows_out_of_logs('devices.app_transactions');
 
 -- supabase/schemas/ops/flags.sql
 
--- ops: the operator's room. In this order: flags.sql, errors.sql, alerts.sql, retention.sql, admins.sql, credits.sql,
--- safety.sql, views.sql, trace.sql, purchases.sql.
+-- ops: the operator's room. In this order: flags.sql, errors.sql, alerts.sql, metric-types.sql,
+-- metrics.sql, retention.sql, admins.sql, credits.sql, safety.sql, views.sql, trace.sql, purchases.sql,
+-- metric-views.sql.
 
 create schema ops;
 
@@ -9978,6 +9982,234 @@ select a.rule, a.subject, a.details, a.count, a.raised_at, a.last_at
 from ops.alerts as a
 where a.last_at > now() - interval '1 hour';
 comment on view ops.open_alerts is 'What waits for the operator: alerts that were met within the last hour.';
+
+-- supabase/schemas/ops/metric-types.sql
+
+-- Made from the catalogue in supabase/functions/_shared/ops/metric-catalogue.ts, the folders of supabase/functions, the
+-- registry of errors and supabase/schemas/api by `deno task generate`.
+
+-- What an isolate counts: its name, what it is, the values that each label may have (a list, or the name of one in
+-- ops.metric_sets), and the bounds of its buckets, null where it has none.
+create type ops.metric_type as (name text, help text, labels jsonb, bounds double precision[]);
+
+-- Every metric that an isolate counts.
+create function ops.metric_types()
+returns ops.metric_type[]
+language sql
+immutable
+return array[
+  row('requests', 'Requests that were answered', '{"endpoint":"@endpoints","status":"@statuses","code":"@codes"}', null)::ops.metric_type,
+  row('request_seconds', 'Time from a request to its answer', '{"endpoint":"@endpoints"}', '{0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10,30}')::ops.metric_type,
+  row('limit_refusals', 'Requests that a rate limit refused', '{"policy":"@policies"}', null)::ops.metric_type,
+  row('data_api_calls', 'Calls of the stored procedures through the Data API', '{"procedure":"@procedures","outcome":["ok","refused","busy","failed","unanswered"]}', null)::ops.metric_type,
+  row('data_api_seconds', 'Time of a call of a stored procedure', '{"procedure":"@procedures"}', '{0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10,30}')::ops.metric_type,
+  row('provider_calls', 'Exchanges with services outside, each try by itself', '{"provider":["fal","replicate","runway","openai","apple_device_check","apple_id","app_store"],"operation":["submit","poll","cancel","judge","ask","webhook_keys"],"outcome":["ok","refused","busy","failed","unanswered"]}', null)::ops.metric_type,
+  row('provider_seconds', 'Time of an exchange with a service outside', '{"provider":["fal","replicate","runway","openai","apple_device_check","apple_id","app_store"],"operation":["submit","poll","cancel","judge","ask","webhook_keys"]}', '{0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10,30}')::ops.metric_type,
+  row('retries', 'Exchanges that were repeated because the one before did not help', '{"service":["data_api","fal","replicate","runway","openai","apple_device_check","apple_id","app_store"]}', null)::ops.metric_type,
+  row('cold_starts', 'Isolates that answered their first request', '{"endpoint":"@endpoints"}', null)::ops.metric_type,
+  row('memory_bytes', 'Memory of an isolate, whenever it told its counts', '{"endpoint":"@endpoints"}', '{33554432,67108864,100663296,134217728,167772160,201326592,234881024,268435456}')::ops.metric_type
+];
+
+-- The closed sets that several labels share.
+create function ops.metric_sets()
+returns jsonb
+language sql
+immutable
+return '{
+  "@endpoints": [
+    "admin-adjust-credits", "admin-models", "admin-refund-credits", "admin-reports", "admin-users",
+    "app-store-notifications", "appeals", "apple-identity-notifications", "cancel-video", "credits",
+    "delete-video-job", "device-check", "generate-video", "generate-videos", "health", "merge-guest", "metrics",
+    "models", "notifications", "process-jobs", "products", "projects", "provider-webhook", "purchases", "push-tokens",
+    "recover-guest", "reports", "sessions", "takedown-notices", "uploads", "user-export", "user-profile",
+    "video-jobs", "video-status"
+  ],
+  "@statuses": [
+    "200", "201", "202", "204", "304", "400", "401", "402", "403", "404", "405", "409", "410", "413", "415", "422",
+    "429", "500", "502", "503", "504"
+  ],
+  "@codes": [
+    "none", "ERR_4001", "ERR_4002", "ERR_4003", "ERR_4004", "ERR_4005", "ERR_4006", "ERR_4007", "ERR_4008",
+    "ERR_4009", "ERR_4010", "ERR_4011", "ERR_4012", "ERR_4013", "ERR_4014", "ERR_4015", "ERR_4016", "ERR_4017",
+    "ERR_4018", "ERR_4019", "ERR_4020", "ERR_4021", "ERR_4022", "ERR_5001", "ERR_5002", "ERR_5003", "ERR_6001",
+    "ERR_6002", "ERR_6003", "ERR_6004"
+  ],
+  "@procedures": [
+    "admin_adjust_credits", "admin_models", "admin_refund_credits", "app_store_notifications", "appeals",
+    "apple_identity_notifications", "begin_device_check", "cancel_video", "claim_submission", "claim_tasks",
+    "credits", "delete_projects", "delete_push_tokens", "delete_sessions", "delete_uploads", "delete_user_profile",
+    "delete_video_job", "deliver_inbox", "enter_device_lane", "erase_account", "finish_apple_revocation",
+    "finish_consumption", "finish_export", "finish_export_deletion", "finish_notification_history", "finish_push",
+    "generate_video", "generate_videos", "get_admin_reports", "get_admin_users", "get_notifications", "get_projects",
+    "get_purchases", "get_sessions", "get_uploads", "get_user_profile", "grant_device_credits", "health",
+    "keep_apple_token", "keep_signed_urls", "leave_device_lane", "load_consumption", "load_erasure", "load_export",
+    "load_export_page", "load_notification_history", "load_upload", "load_upload_files", "merge_guest", "metrics",
+    "models", "patch_admin_reports", "patch_notifications", "patch_projects", "patch_uploads", "patch_user_profile",
+    "post_admin_users", "post_projects", "post_purchases", "post_push_tokens", "post_uploads", "products",
+    "provider_webhook", "record_cancel", "record_device_intent", "record_error", "record_files_deleted",
+    "record_fingerprint", "record_image", "record_metrics", "record_notification_history", "record_poll",
+    "record_stored", "record_submission", "record_unusable_result", "record_upload_tidied", "recover_guest",
+    "renew_tasks", "reports", "retry_task", "takedown_notices", "user_export", "video_jobs", "video_status"
+  ],
+  "@policies": [
+    "video_generation", "uncaptured_jobs", "generation_attempts", "generation_attempts_network", "device_check",
+    "device_check_network", "device_grants", "device_grants_global", "signed_urls", "reads", "writes", "exports",
+    "takedown_notices", "takedown_notices_network", "replays", "admin", "admin_credits", "purchases",
+    "sandbox_credits", "sandbox_credits_global", "unauthenticated"
+  ]
+}'::jsonb;
+
+-- supabase/schemas/ops/metrics.sql
+
+-- What only the functions know: how many requests, how long, whom they asked. Counted in the isolates, told in rows that
+-- nobody updates, and folded into points. It is best effort: no bill, and no alert about money, stands on it.
+
+-- Emptied by a crash, as an isolate's own memory is. Without an index: it is written often and read as a whole.
+create unlogged table ops.metric_rows (
+  recorded_at timestamptz not null,
+  name text not null,
+  labels jsonb not null,
+  count bigint not null,
+  sum double precision not null,
+  buckets bigint[] not null
+);
+alter table ops.metric_rows enable row level security;
+comment on table ops.metric_rows is 'What isolates have told and ops.fold_metrics has not folded yet.';
+
+create table ops.metric_points (
+  -- What a point stands for: a minute, an hour or a day in UTC, or all that ever was.
+  step text not null check (step in ('minute', 'hour', 'day', 'total')),
+  -- When it begins; -infinity for a total.
+  at timestamptz not null,
+  name text not null,
+  labels jsonb not null,
+  -- How often; for a histogram, of how many.
+  count bigint not null,
+  -- Of what was measured; 0 for what is only counted.
+  sum double precision not null,
+  -- How many of them lie in each bucket, not cumulated; {} for what is only counted.
+  buckets bigint[] not null,
+  primary key (step, at, name, labels)
+) with (fillfactor = 70);
+alter table ops.metric_points enable row level security;
+-- A series over its time.
+create index metric_points_name on ops.metric_points (name, step, at);
+comment on table ops.metric_points is
+  'What isolates counted, by minute (2 days), hour (90 days), day (2 years), and ever. A database that is restored goes on.';
+
+create view ops.metric_minutes with (security_invoker = true) as
+select p.at as minute, p.name, p.labels, p.count, p.sum, p.buckets from ops.metric_points as p where p.step = 'minute';
+comment on view ops.metric_minutes is 'What isolates counted in each minute of the last 2 days.';
+
+create view ops.metric_hours with (security_invoker = true) as
+select p.at as hour, p.name, p.labels, p.count, p.sum, p.buckets from ops.metric_points as p where p.step = 'hour';
+comment on view ops.metric_hours is 'What isolates counted in each hour of the last 90 days.';
+
+create view ops.metric_days with (security_invoker = true) as
+select p.at as day, p.name, p.labels, p.count, p.sum, p.buckets from ops.metric_points as p where p.step = 'day';
+comment on view ops.metric_days is 'What isolates counted in each day, in UTC, of the last 2 years.';
+
+create function ops.closed_labels(p_type ops.metric_type, p_labels jsonb)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+-- The labels of a metric, each with a value of its set: what is not of it is `other`. What is no label of it is left out.
+select coalesce(jsonb_object_agg(l.label, case
+  when coalesce(ops.metric_sets() -> (l.allowed #>> '{}'), l.allowed) ? (p_labels ->> l.label) then p_labels ->> l.label
+  else 'other'
+end), '{}')
+from jsonb_each((p_type).labels) as l (label, allowed)
+$$;
+
+create function ops.record_metrics(p_rows jsonb)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Notes what an isolate counted: `[{ name, labels, count, sum?, buckets? }]`, up to 1,000 of them, under the database's
+-- own time. A metric that this database does not know, or that is not of its form, is left out: a function may be newer.
+-- `data`: `{ recorded }`. A second call counts a second time. Locks: nothing; no row that another call writes.
+declare
+  v_now constant timestamptz := core.now();
+  v_recorded integer;
+begin
+  insert into ops.metric_rows (recorded_at, name, labels, count, sum, buckets)
+  select v_now, t.name, ops.closed_labels(t, r.labels), r.count, coalesce(r.sum, 0), coalesce(r.buckets, '{}')
+  from jsonb_to_recordset(case when jsonb_typeof(p_rows) = 'array' then p_rows else '[]' end)
+    as r (name text, labels jsonb, count bigint, sum double precision, buckets bigint[])
+  join unnest(ops.metric_types()) as t on t.name = r.name
+  where r.count > 0
+    and coalesce(r.sum, 0) >= 0 and coalesce(r.sum, 0) < 'infinity'
+    and cardinality(coalesce(r.buckets, '{}')) = coalesce(cardinality(t.bounds) + 1, 0)
+    and 0 <= all (coalesce(r.buckets, '{}'))
+  limit 1000;
+  get diagnostics v_recorded = row_count;
+  return guard.answer(jsonb_build_object('recorded', v_recorded));
+end;
+$$;
+
+create function ops.fold_metrics()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The scheduled task `fold_metrics`: adds what isolates have told to the points of its minute, hour and day, and to what
+-- ever was, and returns how many rows there were. A second call finds none of them. Locks: the rows, past those that
+-- another call has → the points, in their order.
+declare
+  -- Of a run: at 64 isolates with ten series each, five minutes of flushes.
+  v_batch constant integer := 20000;
+  v_folded integer;
+begin
+  with taken as (
+    delete from ops.metric_rows as d
+    where d.ctid = any (array(select r.ctid from ops.metric_rows as r limit v_batch for update skip locked))
+    returning d.*
+  ),
+  stepped as (
+    select s.step, case s.step when 'total' then '-infinity' else date_trunc(s.step, t.recorded_at, 'UTC') end as at,
+      t.name, t.labels, t.count, t.sum, t.buckets
+    from taken as t
+    cross join unnest('{minute,hour,day,total}'::text[]) as s (step)
+  ),
+  sums as (
+    select s.step, s.at, s.name, s.labels, sum(s.count)::bigint as count, sum(s.sum) as sum
+    from stepped as s
+    group by s.step, s.at, s.name, s.labels
+  ),
+  cells as (
+    select s.step, s.at, s.name, s.labels, b.place, sum(b.count)::bigint as count
+    from stepped as s
+    cross join unnest(s.buckets) with ordinality as b (count, place)
+    group by s.step, s.at, s.name, s.labels, b.place
+  ),
+  histograms as (
+    select c.step, c.at, c.name, c.labels, array_agg(c.count order by c.place) as buckets
+    from cells as c
+    group by c.step, c.at, c.name, c.labels
+  ),
+  folded as (
+    insert into ops.metric_points as p (step, at, name, labels, count, sum, buckets)
+    select s.step, s.at, s.name, s.labels, s.count, s.sum, coalesce(h.buckets, '{}')
+    from sums as s
+    left join histograms as h using (step, at, name, labels)
+    order by s.step, s.at, s.name, s.labels
+    on conflict (step, at, name, labels) do update
+      set count = p.count + excluded.count, sum = p.sum + excluded.sum,
+          buckets = array(
+            select coalesce(b.old, 0) + coalesce(b.new, 0)
+            from unnest(p.buckets, excluded.buckets) with ordinality as b (old, new, place)
+            order by b.place
+          )
+  )
+  select count(*) into v_folded from taken as t;
+  return v_folded;
+end;
+$$;
 
 -- supabase/schemas/ops/retention.sql
 
@@ -12136,6 +12368,268 @@ left join accounts.users as u on u.app_account_token = p.app_account_token;
 comment on view ops.subscriptions is
   'Every subscription with its latest period: whose it is, how it stands, and where the period''s credits are.';
 
+-- supabase/schemas/ops/metric-views.sql
+
+-- What the tables know, for any span [p_from, p_until): each figure is a query on them, and reads of them what the span has.
+-- The views are the last hour's. Functions, because a volatile now() in a view would be asked for each row.
+
+create function ops.job_figures(p_from timestamptz, p_until timestamptz)
+returns table (
+  model text, provider text, status text, code text, jobs bigint, seconds_p50 double precision, seconds_p95 double precision
+)
+language sql
+stable
+set search_path = ''
+as $$
+  -- Jobs that ended, by the provider that had them last (`none` where none did), and how long they took from acceptance.
+  select j.model_name, coalesce(s.provider, 'none'), j.status::text, coalesce(j.error_code, 'none'), count(*),
+    percentile_cont(0.5) within group (order by extract(epoch from j.completed_at - j.created_at)),
+    percentile_cont(0.95) within group (order by extract(epoch from j.completed_at - j.created_at))
+  from videos.jobs as j
+  left join lateral (
+    select x.provider from videos.submissions as x where x.job_id = j.id order by x.claimed_at desc limit 1
+  ) as s on true
+  where j.completed_at >= p_from and j.completed_at < p_until
+  group by 1, 2, 3, 4
+$$;
+
+create function ops.provider_figures(p_from timestamptz, p_until timestamptz)
+returns table (
+  provider text, submissions bigint, accepted bigint, not_accepted bigint, unknown bigint, refused bigint,
+  accept_seconds_p50 double precision, accept_seconds_p95 double precision,
+  make_seconds_p50 double precision, make_seconds_p95 double precision, cents numeric
+)
+language sql
+stable
+set search_path = ''
+as $$
+  -- What was handed to each provider: how it took it, how long until then, how long it made it, and what it costs.
+  select s.provider, count(*), count(*) filter (where s.state in ('accepted', 'ended')),
+    count(*) filter (where s.state = 'not_accepted'), count(*) filter (where s.state = 'unknown'),
+    count(*) filter (where s.state = 'refused'),
+    percentile_cont(0.5) within group (order by extract(epoch from s.accepted_at - s.claimed_at)),
+    percentile_cont(0.95) within group (order by extract(epoch from s.accepted_at - s.claimed_at)),
+    percentile_cont(0.5) within group (order by extract(epoch from s.ended_at - s.accepted_at)),
+    percentile_cont(0.95) within group (order by extract(epoch from s.ended_at - s.accepted_at)),
+    coalesce(sum(s.cost_cents) filter (where s.counted_on is not null), 0)
+  from videos.submissions as s
+  where s.claimed_at >= p_from and s.claimed_at < p_until
+  group by 1
+$$;
+
+create function ops.credit_figures(p_from timestamptz, p_until timestamptz)
+returns table (
+  granted bigint, sold bigint, held bigint, spent bigint, released bigint, refunded bigint, adjusted bigint,
+  expired bigint, reversed bigint, forfeited bigint
+)
+language sql
+stable
+set search_path = ''
+as $$
+  -- What moved in the ledger. `held` of it is `spent` or `released` in the end; `adjusted` is signed.
+  select coalesce(sum(t.amount) filter (where t.kind = 'grant'), 0)::bigint,
+    coalesce(sum(t.amount) filter (where t.kind = 'purchase'), 0)::bigint,
+    coalesce(sum(t.amount) filter (where t.kind = 'hold'), 0)::bigint,
+    coalesce(sum(t.amount) filter (where t.kind = 'capture'), 0)::bigint,
+    coalesce(sum(t.amount) filter (where t.kind = 'release'), 0)::bigint,
+    coalesce(sum(t.amount) filter (where t.kind = 'refund'), 0)::bigint,
+    coalesce(sum(case when t.to_number is null then -t.amount else t.amount end) filter (where t.kind = 'adjustment'), 0)::bigint,
+    coalesce(sum(t.amount) filter (where t.kind = 'expiry'), 0)::bigint,
+    coalesce(sum(t.amount) filter (where t.kind = 'reversal'), 0)::bigint,
+    coalesce(sum(t.amount) filter (where t.kind = 'forfeit'), 0)::bigint
+  from credits.transfers as t
+  where t.created_at >= p_from and t.created_at < p_until
+$$;
+
+create function ops.conversion_figures(p_from timestamptz, p_until timestamptz)
+returns table (accounts bigint, with_video bigint, with_purchase bigint)
+language sql
+stable
+set search_path = ''
+as $$
+  -- Of the accounts that came: how many have a video by now, and how many have bought. Videos that were deleted are none.
+  select count(*),
+    count(*) filter (where exists (
+      select from videos.jobs as j where j.user_id = u.id and j.status = 'completed' and j.deleted_at is null
+    )),
+    count(*) filter (where exists (
+      select from purchases.transactions as p
+      where p.owner_id = u.id and p.environment = 'production' and p.credited_at is not null
+    ))
+  from accounts.users as u
+  where u.created_at >= p_from and u.created_at < p_until
+$$;
+
+create function ops.error_figures(p_from timestamptz, p_until timestamptz)
+returns table (code text, source text, errors bigint)
+language sql
+stable
+set search_path = ''
+as $$
+  -- ERR_5xxx and ERR_6xxx that were recorded, by whole minutes.
+  select e.code, e.endpoint, sum(e.count)::bigint
+  from ops.error_log as e
+  where e.minute >= p_from and e.minute < p_until
+  group by 1, 2
+$$;
+
+create view ops.jobs_last_hour with (security_invoker = true) as
+select f.* from ops.job_figures(core.now() - interval '1 hour', core.now()) as f;
+comment on view ops.jobs_last_hour is 'Jobs that ended within an hour, by model, provider, end and code, and how long they took.';
+
+create view ops.providers_last_hour with (security_invoker = true) as
+select f.* from ops.provider_figures(core.now() - interval '1 hour', core.now()) as f;
+comment on view ops.providers_last_hour is 'What was handed to providers within an hour, and how they took it.';
+
+create view ops.credits_last_hour with (security_invoker = true) as
+select f.* from ops.credit_figures(core.now() - interval '1 hour', core.now()) as f;
+comment on view ops.credits_last_hour is 'What moved in the ledger within an hour.';
+
+create view ops.conversion_last_day with (security_invoker = true) as
+select f.* from ops.conversion_figures(core.now() - interval '1 day', core.now()) as f;
+comment on view ops.conversion_last_day is 'Accounts that came within a day, and how many of them have a video, and have bought.';
+
+create view ops.errors_last_hour with (security_invoker = true) as
+select f.* from ops.error_figures(core.now() - interval '1 hour', core.now()) as f;
+comment on view ops.errors_last_hour is 'Errors that were recorded within an hour, by code and source.';
+
+create view ops.queue_now with (security_invoker = true) as
+select k.kind, count(t.id) filter (where t.failed_at is null) as waiting,
+  count(t.id) filter (where t.failed_at is null and t.run_at <= core.now()) as due,
+  coalesce(extract(epoch from core.now() - min(t.run_at) filter (
+    where t.failed_at is null and t.run_at <= core.now() and coalesce(t.leased_until <= core.now(), true)
+  )), 0)::double precision as oldest_due_seconds,
+  count(t.id) filter (where t.failed_at is not null) as dead
+from queue.kinds as k
+left join queue.tasks as t on t.kind = k.kind
+group by k.kind;
+comment on view ops.queue_now is 'Tasks by kind: those that wait, those that are due, for how long the oldest has been, and dead letters.';
+
+create view ops.debt_now with (security_invoker = true) as
+select count(*) filter (where a.balance > 0) as accounts, coalesce(sum(a.balance), 0)::bigint as credits
+from credits.accounts as a
+where a.kind = 'owed' and a.owner_id is not null;
+comment on view ops.debt_now is 'Credits that are owed: taken back after they were spent.';
+
+create view ops.spending_today with (security_invoker = true) as
+select v.name as provider, coalesce(s.cents, 0) as cents, v.daily_cap_cents as cap_cents
+from videos.providers as v
+left join videos.spending as s on s.provider = v.name and s.day = (core.now() at time zone 'UTC')::date;
+comment on view ops.spending_today is 'US cents that the day''s submissions cost, in UTC, and what caps them.';
+
+-- One metric as `metrics` prints it: a sample of a histogram has bounds, buckets, count and sum, any other a value.
+create function ops.metric_family(p_name text, p_type text, p_help text, p_samples jsonb)
+returns jsonb
+language sql
+immutable
+return jsonb_build_object('name', p_name, 'type', p_type, 'help', p_help, 'samples', coalesce(p_samples, '[]'));
+
+create function ops.metric_families()
+returns jsonb
+language sql
+volatile
+set search_path = ''
+as $$
+-- All that `metrics` prints: what isolates ever counted, and what the tables know now.
+with jobs as (select f.* from ops.jobs_last_hour as f),
+providers as (select f.* from ops.providers_last_hour as f),
+queued as (select q.* from ops.queue_now as q)
+select coalesce((
+  select jsonb_agg(ops.metric_family(
+    'kinora_' || t.name || case when t.bounds is null then '_total' else '' end,
+    case when t.bounds is null then 'counter' else 'histogram' end,
+    t.help,
+    (
+      select jsonb_agg(
+        case when t.bounds is null then jsonb_build_object('labels', p.labels, 'value', p.count)
+          else jsonb_build_object(
+            'labels', p.labels, 'count', p.count, 'sum', p.sum, 'buckets', to_jsonb(p.buckets), 'bounds', to_jsonb(t.bounds)
+          )
+        end
+        order by p.labels
+      )
+      from ops.metric_points as p
+      where p.step = 'total' and p.at = '-infinity' and p.name = t.name
+    )
+  ) order by t.name)
+  from unnest(ops.metric_types()) as t
+), '[]') || jsonb_build_array(
+    ops.metric_family('kinora_jobs_ended_last_hour', 'gauge', 'Jobs that ended within an hour', (
+      select jsonb_agg(jsonb_build_object(
+        'labels', jsonb_build_object('model', j.model, 'provider', j.provider, 'status', j.status, 'code', j.code),
+        'value', j.jobs
+      )) from jobs as j
+    )),
+    ops.metric_family('kinora_job_seconds_last_hour', 'gauge', 'Time from acceptance to the end of jobs that ended within an hour', (
+      select jsonb_agg(jsonb_build_object(
+        'labels', jsonb_build_object(
+          'model', j.model, 'provider', j.provider, 'status', j.status, 'code', j.code, 'percentile', q.percentile
+        ),
+        'value', q.seconds
+      ))
+      from jobs as j
+      cross join lateral (values ('50', j.seconds_p50), ('95', j.seconds_p95)) as q (percentile, seconds)
+    )),
+    ops.metric_family('kinora_submissions_last_hour', 'gauge', 'What was handed to providers within an hour, by how they took it', (
+      select jsonb_agg(jsonb_build_object(
+        'labels', jsonb_build_object('provider', f.provider, 'outcome', o.outcome), 'value', o.submissions
+      ))
+      from providers as f
+      cross join lateral (values
+        ('accepted', f.accepted), ('not_accepted', f.not_accepted), ('unknown', f.unknown), ('refused', f.refused)
+      ) as o (outcome, submissions)
+    )),
+    ops.metric_family('kinora_provider_accept_seconds_last_hour', 'gauge', 'Time until a provider took a submission', (
+      select jsonb_agg(jsonb_build_object(
+        'labels', jsonb_build_object('provider', f.provider, 'percentile', q.percentile), 'value', q.seconds
+      ))
+      from providers as f
+      cross join lateral (values ('50', f.accept_seconds_p50), ('95', f.accept_seconds_p95)) as q (percentile, seconds)
+      where q.seconds is not null
+    )),
+    ops.metric_family('kinora_provider_make_seconds_last_hour', 'gauge', 'Time from then until it had made the video', (
+      select jsonb_agg(jsonb_build_object(
+        'labels', jsonb_build_object('provider', f.provider, 'percentile', q.percentile), 'value', q.seconds
+      ))
+      from providers as f
+      cross join lateral (values ('50', f.make_seconds_p50), ('95', f.make_seconds_p95)) as q (percentile, seconds)
+      where q.seconds is not null
+    )),
+    ops.metric_family('kinora_credits_moved_last_hour', 'gauge', 'Credits that moved in the ledger within an hour', (
+      select jsonb_agg(jsonb_build_object('labels', jsonb_build_object('kind', k.key), 'value', k.value))
+      from ops.credits_last_hour as f cross join lateral jsonb_each(to_jsonb(f)) as k
+    )),
+    ops.metric_family('kinora_credits_owed', 'gauge', 'Credits that were taken back after they were spent', (
+      select jsonb_agg(jsonb_build_object('labels', '{}'::jsonb, 'value', d.credits)) from ops.debt_now as d
+    )),
+    ops.metric_family('kinora_accounts_last_day', 'gauge', 'Accounts that came within a day, and what they have by now', (
+      select jsonb_agg(jsonb_build_object('labels', jsonb_build_object('reached', k.key), 'value', k.value))
+      from ops.conversion_last_day as f cross join lateral jsonb_each(to_jsonb(f)) as k
+    )),
+    ops.metric_family('kinora_errors_last_hour', 'gauge', 'Errors of ours and of providers that were recorded within an hour', (
+      select jsonb_agg(jsonb_build_object('labels', jsonb_build_object('code', f.code, 'source', f.source), 'value', f.errors))
+      from ops.errors_last_hour as f
+    )),
+    ops.metric_family('kinora_tasks', 'gauge', 'Tasks of the queue', (
+      select jsonb_agg(jsonb_build_object('labels', jsonb_build_object('kind', q.kind, 'state', s.state), 'value', s.tasks))
+      from queued as q
+      cross join lateral (values ('waiting', q.waiting), ('due', q.due), ('dead', q.dead)) as s (state, tasks)
+    )),
+    ops.metric_family('kinora_oldest_due_task_seconds', 'gauge', 'How long the oldest due task has waited', (
+      select jsonb_agg(jsonb_build_object('labels', jsonb_build_object('kind', q.kind), 'value', q.oldest_due_seconds))
+      from queued as q
+    )),
+    ops.metric_family('kinora_provider_spent_cents_today', 'gauge', 'US cents that the submissions of the day cost, in UTC', (
+      select jsonb_agg(jsonb_build_object('labels', jsonb_build_object('provider', s.provider), 'value', s.cents))
+      from ops.spending_today as s
+    )),
+    ops.metric_family('kinora_provider_cap_cents', 'gauge', 'US cents that a day may cost; absent where nothing caps it', (
+      select jsonb_agg(jsonb_build_object('labels', jsonb_build_object('provider', s.provider), 'value', s.cap_cents))
+      from ops.spending_today as s where s.cap_cents is not null
+    ))
+  )
+$$;
+
 -- supabase/schemas/videos/retention.sql
 
 create function videos.sweep_deleted_jobs(p_before timestamptz, p_batch integer)
@@ -14022,6 +14516,20 @@ select ops.record_error(p_code, p_endpoint, p_user_id, p_request_id, p_context, 
 $$;
 grant execute on function api.record_error to service_role;
 
+-- supabase/schemas/api/record-metrics.sql
+
+create function api.record_metrics(p_rows jsonb)
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Called after an answer, with what an isolate has counted since it last told; see ops.record_metrics.
+select ops.record_metrics(p_rows);
+$$;
+grant execute on function api.record_metrics to service_role;
+
 -- supabase/schemas/api/merge-guest.sql
 
 create function api.merge_guest(
@@ -15515,3 +16023,18 @@ begin
 end;
 $$;
 grant execute on function api.delete_push_tokens to service_role;
+
+-- supabase/schemas/api/metrics.sql
+
+create function api.metrics()
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+-- What isolates ever counted, and what the tables know now; see ops.metric_families. It writes nothing and takes no lock; a
+-- second call asks again.
+select guard.answer(ops.metric_families());
+$$;
+grant execute on function api.metrics to service_role;

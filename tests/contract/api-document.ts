@@ -179,6 +179,8 @@ function requirementsOf({ description }: Operation): string[] {
     ? "Caller: whoever signs it"
     : schemes.includes("workerKey")
     ? "Caller: the database's worker key, or a secret key"
+    : schemes.includes("metricsToken")
+    ? "Caller: the token of metrics, or a secret key"
     : security.length > 1
     ? "Caller: anybody"
     : "Caller: a secret key";
@@ -195,7 +197,7 @@ function requirementsOf({ description }: Operation): string[] {
 
 function answerOf(status: string, { description, headers, content }: Json): string[] {
   const own = Object.entries<Json>(headers).filter(([, header]) => !("$ref" in header));
-  const media = content?.["application/json"];
+  const [type = "", media] = Object.entries<Json>(content ?? {})[0] ?? [];
   const example = media?.example ?? media?.examples?.answer?.value;
   if (Number(status) >= 400 && example === undefined) return [];
   const words = example === undefined || media?.example !== undefined ? description : "The same form";
@@ -203,7 +205,9 @@ function answerOf(status: string, { description, headers, content }: Json): stri
     `**${status}** ${words}${example === undefined ? "." : ":"}`,
     "",
     ...own.flatMap(([name, header]) => [`\`${name}\`: ${header.description}, \`${header.example}\``, ""]),
-    ...(example === undefined ? [] : fence("json", printedJson(example))),
+    ...(example === undefined
+      ? []
+      : (type === "application/json" ? fence("json", printedJson(example)) : fence("text", example))),
   ];
 }
 
@@ -217,7 +221,7 @@ export function printedJson(value: Json): string {
 
 function errorsOf(responses: Json): string[] {
   const codes = Object.values<Json>(responses).flatMap(({ content }) =>
-    Object.keys(content?.["application/json"].examples ?? {})
+    Object.keys(content?.["application/json"]?.examples ?? {})
   );
   return codes.filter(isErrorCode).sort().map((code) => `\`${code}\``);
 }

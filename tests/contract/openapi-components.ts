@@ -111,6 +111,7 @@ export const securitySchemes = {
     description: "A publishable key: sb_publishable_…",
   },
   secretKey: { type: "apiKey", in: "header", name: "apikey", description: "A secret key: sb_secret_…" },
+  metricsToken: { type: "http", scheme: "bearer", description: "The token of whoever collects metrics" },
   workerKey: { type: "http", scheme: "bearer", description: "The database's key for waking the worker" },
   userToken: {
     type: "http",

@@ -135,6 +135,7 @@ const security: Record<Declaration["auth"], Schema[]> = {
   admin: [{ publishableKey: [], userToken: [] }],
   service: [{ secretKey: [] }],
   worker: [{ workerKey: [] }, { secretKey: [] }],
+  metrics: [{ metricsToken: [] }, { secretKey: [] }],
   // The credential is the sender's signature over the raw body, which OpenAPI cannot describe.
   signed: [],
   public: [{}, { secretKey: [] }],
@@ -216,7 +217,7 @@ function successes(
       },
       ...(schema === null ? {} : {
         content: {
-          "application/json": {
+          [operation.mediaType ?? "application/json"]: {
             schema: schemas.of(schema, "output"),
             ...exampleOf(responses[Number(status)]),
           },

@@ -130,6 +130,7 @@ Deno.test("a function sees the platform's variables and the project's secrets, a
     "FAL_JWKS_URL",
     "FAL_QUEUE_URL",
     "FAL_RESULT_HOSTS",
+    "METRICS_TOKEN",
     "OPENAI_API_KEY",
     "OPENAI_API_URL",
     "REPLICATE_API_TOKEN",

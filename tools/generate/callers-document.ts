@@ -14,6 +14,7 @@ const answersOf: Readonly<Record<Auth, Answers>> = {
   admin: { guest: 4006, user: 4006, suspended: 4017, admin: "answered" },
   service: { "secret key": "answered" },
   worker: { "secret key": "answered" },
+  metrics: { "secret key": "answered" },
   // None of these callers signs.
   signed: {},
   public: Object.fromEntries(callers.map((caller) => [caller, "answered" as const])),

@@ -52,6 +52,8 @@ alter table credits.accounts enable row level security;
 create unique index accounts_owner on credits.accounts (owner_id, kind, unit) where owner_id is not null;
 create index accounts_expiry on credits.accounts (next_expiry_at) where next_expiry_at is not null;
 create index accounts_merged_into on credits.accounts (merged_into) where merged_into is not null;
+-- Debts are few, and summed.
+create index accounts_owed on credits.accounts (id) where kind = 'owed' and owner_id is not null;
 create unique index accounts_system on credits.accounts (kind, unit) where owner_id is null;
 comment on table credits.accounts is 'Who has credits: users, and the platform''s own accounts.';
 

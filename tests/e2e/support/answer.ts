@@ -18,7 +18,7 @@ const components = { schemas: { FieldError: fieldErrorSchema } };
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
-  /** The parsed JSON; null where there is no body. */
+  /** The parsed JSON, or a text that says that it is one; null where there is no body. */
   readonly body: unknown;
 }
 
@@ -35,10 +35,11 @@ export type ErrorBody = z.infer<typeof errorBody>["error"];
 
 export async function readAnswer(response: Response): Promise<Answer> {
   const text = await response.text();
+  const isText = response.headers.get("content-type")?.startsWith("text/") === true;
   return {
     status: response.status,
     headers: response.headers,
-    body: text === "" ? null : JSON.parse(text),
+    body: text === "" ? null : isText ? text : JSON.parse(text),
   };
 }
 

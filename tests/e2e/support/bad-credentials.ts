@@ -74,6 +74,10 @@ export async function badCredentials(
     }
     case "service":
     case "worker":
+    case "metrics": {
+      const [key, others] = auth === "metrics"
+        ? [backend.keys.metricsToken, backend.keys.workerKey]
+        : [backend.keys.workerKey, backend.keys.metricsToken];
       return {
         "nothing": {},
         "a publishable key": { apikey: publishableKey },
@@ -84,10 +88,12 @@ export async function badCredentials(
           authorization: `Bearer ${secretKey}`,
         },
         "a user": { apikey: publishableKey, authorization: user },
-        "a worker's key that is not ours": { authorization: `Bearer ${backend.keys.workerKey}x` },
-        "the worker's key in another scheme": { authorization: `Basic ${backend.keys.workerKey}` },
-        "the worker's key as an API key": { apikey: backend.keys.workerKey },
+        "a key that is not ours": { authorization: `Bearer ${key}x` },
+        "the key in another scheme": { authorization: `Basic ${key}` },
+        "the key as an API key": { apikey: key },
+        "the key of another operation": { authorization: `Bearer ${others}` },
       };
+    }
     case "public":
       return { "an API key of another project": { apikey: `${publishableKey}x` } };
     case "signed":

@@ -115,6 +115,7 @@ export async function callersOf(
       }
       case "service":
       case "worker":
+      case "metrics":
         callers.set(operation, { apikey: stack.secretKey });
         break;
       default:

@@ -10,6 +10,7 @@ export function credentialsFor({ stack }: Backend, guest: Guest, auth: Auth): Re
       return { apikey: publishableKey, authorization: `Bearer ${guest.token}` };
     case "service":
     case "worker":
+    case "metrics":
       return { apikey: secretKey };
     case "signed":
     case "public":

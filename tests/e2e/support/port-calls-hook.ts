@@ -34,6 +34,8 @@ async function around<Result>(call: string | null, work: () => Promise<Result>):
 globalThis.fetch = (input, init) => {
   const { method, url } = input instanceof Request ? input : { method: "GET", url: input };
   const path = new URL(url).pathname.replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{64}|\d{10,}/g, "*");
+  // Best effort, and whenever its isolate comes to it: nothing hangs on it.
+  if (path.endsWith("/rpc/record_metrics")) return send(input, init);
   return around(`${init?.method ?? method} ${path}`, () => send(input, init));
 };
 

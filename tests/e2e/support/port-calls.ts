@@ -40,6 +40,8 @@ export class PortCalls implements AsyncDisposable {
   get environment(): NonNullable<StackOptions["environment"]> {
     return {
       FUNCTIONS_PRELOAD: new URL("port-calls-hook.ts", import.meta.url).href,
+      // What is counted is told at once: a wait would be in hand.
+      METRICS_INTERVAL_SECONDS: "0",
       PORT_CALLS_URL: `http://127.0.0.1:${this.#server.addr.port}`,
     };
   }

@@ -12,6 +12,8 @@ import { AppError } from "../errors/app-error.ts";
 import type { Context, Keyed, Port, Report, Runtime } from "../endpoint/context.ts";
 import { codes, isErrorCode } from "../errors/error-codes.ts";
 import type { JsonValue } from "../platform/json.ts";
+import { countRetry } from "../ops/counted-fetch.ts";
+import { sleep } from "../platform/sleep.ts";
 import { limitTime, repeatUnauthorized } from "../platform/platform-fetch.ts";
 import type { Database as Schema, Json } from "./database.types.ts";
 
@@ -130,10 +132,14 @@ type Client = ReturnType<typeof connect>;
 const clients = new WeakMap<Runtime["config"], WeakMap<typeof fetch, Client>>();
 
 function connect(runtime: Pick<Runtime, "config" | "fetch">) {
+  const procedures = `${runtime.config.supabase.url}/rest/v1/rpc/`;
   return new PostgrestClient(`${runtime.config.supabase.url}/rest/v1`, {
     schema: "api",
     headers: { apikey: secretKey(runtime) },
-    fetch: repeatUnauthorized(limitTime(runtime.fetch, timeoutMilliseconds)),
+    fetch: repeatUnauthorized(limitTime(runtime.fetch, timeoutMilliseconds), (milliseconds) => {
+      countRetry(runtime.fetch, procedures);
+      return sleep(milliseconds);
+    }),
   });
 }
 
@@ -154,6 +160,7 @@ export const database: Port<Database> = (runtime) => {
         const { data, error, status } = await client.rpc(name, args);
         if (error === null) return check(name, unwrap(name, data, runtime), schema, runtime);
         if (!lostRaces.includes(error.code) || retries === maxRetries) throw accident(name, error, status);
+        countRetry(runtime.fetch, `${runtime.config.supabase.url}/rest/v1/rpc/${name}`);
       }
     },
   };

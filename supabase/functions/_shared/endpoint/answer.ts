@@ -11,6 +11,7 @@ import { codes } from "../errors/error-codes.ts";
 import { isLanguage, type Language, negotiateLanguages, pickLanguage } from "../errors/languages.ts";
 import { fingerprint, parseIdempotencyKey } from "../request/idempotency-key.ts";
 import type { Logger } from "../platform/logger.ts";
+import type { Metrics } from "../ops/metrics.ts";
 import { type Declaration, errorsOf } from "./operation.ts";
 import { type IsolateMemory, memoryOf } from "./isolate-memory.ts";
 import { inputOf } from "../request/request-input.ts";
@@ -22,6 +23,10 @@ export interface Platform {
   readonly log: Logger;
   readonly fetch: typeof fetch;
   readonly background: BackgroundWork;
+  /** Where the isolate counts what it does. */
+  readonly metrics: Metrics;
+  /** Has the counts told, some seconds after the promised answer. */
+  tellMetrics(endpoint: string, answered: Promise<void>): void;
   now(): number;
 }
 
@@ -29,6 +34,8 @@ export interface Platform {
 export interface Exchange {
   readonly request: Request;
   readonly requestId: string;
+  /** As the answer's header has it: the caller's trace, and this request's part in it; null where there is none. */
+  readonly traceparent: string | null;
   readonly endpoint: string;
   readonly language: Language | null;
   readonly limits: Map<string, Limit>;
@@ -86,6 +93,7 @@ export async function answer(
   const { network } = exchange;
   const log = platform.log.child({
     request_id: exchange.requestId,
+    ...(exchange.traceparent === null ? {} : { traceparent: exchange.traceparent }),
     endpoint: exchange.endpoint,
     ...(caller.kind === "user" ? { user_id: caller.userId } : {}),
   });
@@ -175,7 +183,7 @@ function toResponse(
   const headers = new Headers(result.headers);
   if (!headers.has("Cache-Control")) headers.set("Cache-Control", operation.cacheControl ?? "no-store");
   if (body === undefined) return new Response(null, { status, headers });
-  const text = JSON.stringify(body);
+  const text = operation.mediaType === undefined ? JSON.stringify(body) : String(body);
   if (operation.response[304] === null) {
     const etag = entityTagOf(text);
     headers.set("ETag", etag);
@@ -183,7 +191,7 @@ function toResponse(
       return new Response(null, { status: 304, headers });
     }
   }
-  headers.set("Content-Type", "application/json");
+  headers.set("Content-Type", operation.mediaType ?? "application/json");
   return new Response(text, { status, headers });
 }
 

@@ -41,6 +41,8 @@ export interface CallerOf {
   service: ServiceCaller;
   /** Whoever wakes the worker: the database, by a key that opens nothing else, or a service. */
   worker: ServiceCaller;
+  /** Whoever collects metrics, by a token that opens nothing else, or a service. */
+  metrics: ServiceCaller;
   signed: UnknownCaller;
   public: ServiceCaller | UnknownCaller;
 }

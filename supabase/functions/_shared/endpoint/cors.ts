@@ -27,6 +27,7 @@ const exposedHeaders = [
   "RateLimit",
   "RateLimit-Policy",
   "Retry-After",
+  "traceparent",
   "X-Request-Id",
 ].join(", ");
 

@@ -10,10 +10,13 @@ import { errorResponse } from "../errors/error-response.ts";
 import { negotiateLanguage, pickLanguage } from "../errors/languages.ts";
 import { createLogger, writeToConsole } from "../platform/logger.ts";
 import type { Consistent, Declaration } from "./operation.ts";
+import { countedFetch } from "../ops/counted-fetch.ts";
+import { isolateMetrics } from "../ops/metrics.ts";
+import { metricTelling } from "../ops/telling.ts";
 import { discardBody } from "../request/request-body.ts";
 import type { Platform } from "./answer.ts";
 import { createHandler, type Handler } from "./request-handler.ts";
-import { requestIdOf, setStandardHeaders } from "./response-headers.ts";
+import { requestIdOf, setStandardHeaders, traceparentOf } from "./response-headers.ts";
 
 /** What an index.ts exports by default; the platform's runtime and `deno serve` take its `fetch`. */
 export interface Endpoint {
@@ -46,15 +49,25 @@ function deployedPlatform(): Platform {
   for (const [feature, faults] of Object.entries(config.broken)) {
     log.critical("feature_misconfigured", { feature, faults });
   }
-  return { config, log, fetch, background: createBackgroundWork(), now: Date.now };
+  const [background, now, metrics] = [createBackgroundWork(), Date.now, isolateMetrics()];
+  const counted = countedFetch(fetch, config, metrics, now);
+  const tell = metricTelling({ config, log, fetch: counted, background, now }, metrics);
+  return { config, log, fetch: counted, background, now, metrics, tellMetrics: tell };
 }
 
 async function misconfigured(request: Request, error: unknown): Promise<Response> {
   createLogger({ write: writeToConsole, level: "info", now: Date.now }).critical("misconfigured", { error });
   const requestId = requestIdOf(request.headers);
+  const traceparent = traceparentOf(request.headers);
   const language = pickLanguage(negotiateLanguage(request.headers.get("accept-language")), null);
   const response = errorResponse(new AppError(codes["internal/error"]), language, requestId);
-  setStandardHeaders(response.headers, { requestId, language, origin: null, corsAllowOrigin: "*" });
+  setStandardHeaders(response.headers, {
+    requestId,
+    traceparent,
+    language,
+    origin: null,
+    corsAllowOrigin: "*",
+  });
   await discardBody(request);
   return response;
 }

@@ -32,6 +32,8 @@ export interface Declaration {
   readonly admit?: (query: never, config: Config) => void | Promise<void>;
   /** The body's schema for each status, null where there is no body. */
   readonly response: { readonly [status: number]: z.ZodMiniType | null };
+  /** Of an answer that is a text and not JSON: its media type. */
+  readonly mediaType?: string;
   /** The errors of its own, beside those that `errorsOf` derives from the rest of the declaration. */
   readonly errors: readonly ErrorCode[];
   /** Instead of `no-store`, on answers that are not errors. */
@@ -72,6 +74,7 @@ const errorsOfCallers: Readonly<Record<Auth, readonly ErrorCode[]>> = {
   admin: [codes["auth/unauthenticated"], codes["auth/forbidden"], codes["auth/suspended"]],
   service: [codes["auth/unauthenticated"]],
   worker: [codes["auth/unauthenticated"]],
+  metrics: [codes["auth/unauthenticated"]],
   signed: [codes["auth/unauthenticated"]],
   public: [codes["auth/unauthenticated"]],
 };

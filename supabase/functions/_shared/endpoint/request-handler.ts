@@ -13,8 +13,9 @@ import type { Fields } from "../platform/logger.ts";
 import type { Declaration } from "./operation.ts";
 import { type IsolateMemory, isolateMemory, refuseStranger } from "./isolate-memory.ts";
 import { setRateLimitHeaders } from "./rate-limiter.ts";
+import { noCode } from "../ops/metric-catalogue.ts";
 import { discardBody, discarded, discardedOfRefused } from "../request/request-body.ts";
-import { requestIdOf, setStandardHeaders } from "./response-headers.ts";
+import { requestIdOf, setStandardHeaders, traceparentOf } from "./response-headers.ts";
 import { answer, asAppError, type Exchange, languageOf, type Platform } from "./answer.ts";
 
 export type Handler = (request: Request) => Promise<Response>;
@@ -23,8 +24,10 @@ export type Handler = (request: Request) => Promise<Response>;
 export function createHandler(operations: readonly Declaration[], platform: Platform): Handler {
   const memory = isolateMemory();
   const errorLog = createErrorLog(platform);
+  let isCold = true;
   return (request) => {
-    const response = handle(request, operations, platform, memory, errorLog);
+    const response = handle(request, operations, platform, memory, errorLog, isCold);
+    isCold = false;
     // The platform ends an isolate whose caller has gone; what it asked for is still to be finished.
     platform.background.run(response, platform.log);
     return response;
@@ -37,6 +40,7 @@ async function handle(
   platform: Platform,
   memory: IsolateMemory,
   errorLog: ErrorLog,
+  isCold: boolean,
 ): Promise<Response> {
   const startedAt = platform.now();
   const { promise: answered, resolve: beginBackgroundWork } = Promise.withResolvers<void>();
@@ -45,6 +49,7 @@ async function handle(
   const exchange: Exchange = {
     request,
     requestId: requestIdOf(request.headers),
+    traceparent: traceparentOf(request.headers),
     endpoint: /^[a-z0-9-]{1,50}$/.exec(path[0] ?? "")?.[0] ?? "",
     language: negotiateLanguage(request.headers.get("accept-language")),
     limits: new Map(),
@@ -91,6 +96,7 @@ async function handle(
   const { headers } = response;
   setStandardHeaders(headers, {
     requestId: exchange.requestId,
+    traceparent: exchange.traceparent,
     language: languageOf(exchange),
     origin: request.headers.get("origin"),
     corsAllowOrigin: platform.config.corsAllowOrigin,
@@ -98,13 +104,28 @@ async function handle(
   setRateLimitHeaders(headers, [...exchange.limits.values()]);
   if (exchange.replayed) headers.set("Idempotency-Replayed", "true");
 
+  const milliseconds = platform.now() - startedAt;
+  const { endpoint } = exchange;
+  platform.metrics.count("requests", {
+    endpoint,
+    status: `${response.status}`,
+    code: failure?.code ?? noCode,
+  });
+  platform.metrics.observe("request_seconds", { endpoint }, milliseconds / 1000);
+  if (failure?.code === codes["limit/rate-exceeded"]) {
+    platform.metrics.count("limit_refusals", { policy: String(failure.details.policy) });
+  }
+  if (isCold) platform.metrics.count("cold_starts", { endpoint });
+  platform.tellMetrics(endpoint, answered);
+
   platform.log[failure === null ? "info" : errorCodes[failure.code].severity]("request", {
     request_id: exchange.requestId,
+    ...(exchange.traceparent === null ? {} : { traceparent: exchange.traceparent }),
     method: request.method,
-    endpoint: exchange.endpoint,
+    endpoint,
     status: response.status,
     ...(failure === null ? {} : describeFailure(failure)),
-    duration_ms: platform.now() - startedAt,
+    duration_ms: milliseconds,
     ...(exchange.caller?.kind === "user" ? { user_id: exchange.caller.userId } : {}),
     data_api_calls: exchange.dataApiCalls,
     ...(exchange.replayed ? { replayed: true } : {}),

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { AppError } from "../errors/app-error.ts";
+import type { Context } from "./context.ts";
 import type { Declaration } from "./operation.ts";
 import { create, errorOf, failing, post, read, withRuntime } from "../testing/operations.ts";
 import { testServer } from "../testing/server.ts";
@@ -67,6 +68,62 @@ Deno.test("a request id in the contract's form is kept, and another is replaced"
     path: "example?unknown=1",
   });
   assert.equal((await errorOf(response)).request_id, "same-in-body");
+});
+
+Deno.test("a caller's trace goes on in the answer and in each line of the log, and what is none is nowhere", async () => {
+  const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+  const server = await testServer([
+    read({
+      service: (_: unknown, { log }: Context) => {
+        log.info("in_service");
+        return Promise.resolve({ status: 200, body: { ok: true } });
+      },
+    }),
+  ]);
+  const response = await server.send({ headers: { traceparent: `00-${trace}-00f067aa0ba902b7-01` } });
+  const own = response.headers.get("traceparent") ?? "";
+  assert.match(own, new RegExp(`^00-${trace}-[0-9a-f]{16}-01$`));
+  assert(!own.includes("00f067aa0ba902b7"), "a part of its own");
+  assert.deepEqual(server.lines.map(({ traceparent }) => traceparent), [own, own]);
+  for (
+    const none of [
+      "",
+      "canary",
+      `00-${trace.toUpperCase()}-00f067aa0ba902b7-01`,
+      `00-${"0".repeat(32)}-00f067aa0ba902b7-01`,
+      `00-${trace}-${"0".repeat(16)}-01`,
+      `ff-${trace}-00f067aa0ba902b7-01`,
+      `00-${trace}-00f067aa0ba902b7-01-more`,
+    ]
+  ) {
+    const { headers } = await server.send({ headers: { traceparent: none } });
+    assert.equal(headers.get("traceparent"), null, none);
+  }
+  assert(server.lines.slice(2).every((line) => !("traceparent" in line)));
+});
+
+Deno.test("a request is counted once with its status and code, its time, and the isolate's first as a cold start", async () => {
+  const server = await testServer([read(), create(failing(new Error("a bug")))]);
+  await server.send();
+  await server.send();
+  await server.send({ ...post });
+  await server.send({ as: "nobody", headers: { apikey: "wrong" } });
+  await server.send({ method: "OPTIONS" });
+  await server.settled();
+  const rows = server.metrics.take();
+  const counted = rows.filter(({ name }) => name === "requests").map((
+    { labels, count },
+  ) => [...Object.values(labels), count]);
+  assert.deepEqual(counted, [
+    ["example", "200", "none", 2],
+    ["example", "500", "ERR_6003", 1],
+    ["example", "401", "ERR_4005", 1],
+    ["example", "204", "none", 1],
+  ]);
+  const [seconds] = rows.filter(({ name }) => name === "request_seconds");
+  assert.deepEqual([seconds?.labels, seconds?.count], [{ endpoint: "example" }, 5]);
+  const [cold] = rows.filter(({ name }) => name === "cold_starts");
+  assert.deepEqual([cold?.labels, cold?.count], [{ endpoint: "example" }, 1]);
 });
 
 Deno.test("a method that is not declared is ERR_4014, before anybody asks who calls", async () => {

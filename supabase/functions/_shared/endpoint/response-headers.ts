@@ -9,6 +9,8 @@ const transportSecurity = "max-age=63072000";
 
 export interface StandardHeaders {
   readonly requestId: string;
+  /** As traceparentOf has it. */
+  readonly traceparent: string | null;
   readonly language: Language;
   /** The request's Origin. */
   readonly origin: string | null;
@@ -17,6 +19,7 @@ export interface StandardHeaders {
 
 export function setStandardHeaders(headers: Headers, standard: StandardHeaders): void {
   headers.set("X-Request-Id", standard.requestId);
+  if (standard.traceparent !== null) headers.set("traceparent", standard.traceparent);
   headers.set("Content-Language", standard.language);
   headers.append("Vary", "Accept-Language");
   if (!headers.has("Cache-Control")) headers.set("Cache-Control", "no-store");
@@ -33,6 +36,16 @@ const requestIdForm = /^[A-Za-z0-9._-]{8,64}$/;
 export function requestIdOf(headers: Headers): string {
   const own = headers.get("x-request-id");
   return own !== null && requestIdForm.test(own) ? own : crypto.randomUUID();
+}
+
+/** Version 00 of W3C's Trace Context; ids of zeros alone are none. */
+const traceparentForm = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})$/;
+
+/** The caller's trace with a new id for this request's part in it, in the form of the header; null where none was sent. */
+export function traceparentOf(headers: Headers): string | null {
+  const [, trace, flags] = traceparentForm.exec(headers.get("traceparent") ?? "") ?? [];
+  if (trace === undefined) return null;
+  return `00-${trace}-${crypto.randomUUID().replaceAll("-", "").slice(0, 16)}-${flags}`;
 }
 
 /** A strong entity tag: the hash of the bytes that are sent, the same in every isolate. */

@@ -105,3 +105,23 @@ export const DatabaseHealth = z.object({
   models_without_provider: z._default(z.int().check(z.nonnegative()), 0),
 });
 export type DatabaseHealth = z.infer<typeof DatabaseHealth>;
+
+const metricLabels = z.record(z.string(), z.string());
+
+/** A metric as `api.metrics` has it. Buckets are not cumulated; there is one more of them than bounds. */
+export const MetricFamily = z.object({
+  name: z.string().check(z.regex(/^kinora_[a-z_]+$/)),
+  type: z.enum(["counter", "gauge", "histogram"]),
+  help: z.string(),
+  samples: z.array(z.union([
+    z.object({ labels: metricLabels, value: z.number() }),
+    z.object({
+      labels: metricLabels,
+      bounds: z.array(z.number()),
+      buckets: z.array(z.number()),
+      count: z.number(),
+      sum: z.number(),
+    }),
+  ])),
+});
+export type MetricFamily = z.infer<typeof MetricFamily>;

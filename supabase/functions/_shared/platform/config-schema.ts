@@ -26,6 +26,8 @@ export const defaults = {
   CORS_ALLOW_ORIGIN: "*",
   ADMIN_ASSURANCE_LEVEL: "aal2",
   REQUIRE_APP_TRANSACTION: "false",
+  // With the call itself less than the 10 s after which a count is promised to have been told.
+  METRICS_INTERVAL_SECONDS: "8",
   ENVIRONMENT: "production",
   LOG_LEVEL: "info",
   DENO_DEPLOYMENT_ID: "local",
@@ -35,6 +37,7 @@ export const defaults = {
 export const secrets = [
   "WEBHOOK_SECRET",
   "WORKER_KEY",
+  "METRICS_TOKEN",
   "FAL_KEY",
   "FAL_ACCOUNT_ID",
   "REPLICATE_API_TOKEN",
@@ -160,6 +163,7 @@ export const environmentSchema = z.object({
   SUPABASE_JWKS: jwks,
   WEBHOOK_SECRET: z.optional(text.check(z.minLength(32, "must have 32 characters or more"))),
   WORKER_KEY: z.optional(secret.check(z.minLength(32, "must have 32 characters or more"))),
+  METRICS_TOKEN: z.optional(secret.check(z.minLength(32, "must have 32 characters or more"))),
   FAL_KEY: z.optional(secret),
   FAL_ACCOUNT_ID: z.optional(secret),
   REPLICATE_API_TOKEN: z.optional(secret),
@@ -219,6 +223,10 @@ export const environmentSchema = z.object({
     z.enum(["true", "false"], "must be true or false"),
     defaults.REQUIRE_APP_TRANSACTION,
   ),
+  METRICS_INTERVAL_SECONDS: z.prefault(
+    z.pipe(text.check(z.regex(/^([0-9]|10)$/, "must be a number from 0 to 10")), z.transform(Number)),
+    defaults.METRICS_INTERVAL_SECONDS,
+  ),
   ENVIRONMENT: z.prefault(
     z.enum(environments, `must be one of ${environments.join(", ")}`),
     defaults.ENVIRONMENT,
@@ -231,6 +239,7 @@ export const environmentSchema = z.object({
 export const features = {
   webhooks: ["WEBHOOK_SECRET"],
   worker: ["WORKER_KEY"],
+  metrics: ["METRICS_TOKEN"],
   fal: ["FAL_KEY", "FAL_ACCOUNT_ID", "FAL_QUEUE_URL", "FAL_JWKS_URL", "FAL_RESULT_HOSTS"],
   replicate: [
     "REPLICATE_API_TOKEN",

@@ -12,6 +12,7 @@ export interface Variable {
 const allFails = "every endpoint answers ERR_6003";
 const webhooksFail = "no generation is submitted, and provider-webhook refuses every event";
 const workerSleeps = "nothing wakes the worker: a lost webhook or a busy provider waits for its deadline";
+const metricsAreClosed = "only a secret key opens metrics";
 const falFails = "no generation is submitted to fal";
 const replicateFails = "no generation is submitted to Replicate";
 const runwayFails = "no generation is submitted to Runway";
@@ -30,6 +31,7 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   SUPABASE_JWKS: { kind: "platform", purpose: "The keys that user tokens are signed with", without: allFails },
   WEBHOOK_SECRET: { kind: "secret", purpose: "Signs the webhook URLs given to providers; 32 characters or more", without: webhooksFail },
   WORKER_KEY: { kind: "secret", purpose: "What the database wakes the worker with, also in Vault; 32 characters or more", without: workerSleeps },
+  METRICS_TOKEN: { kind: "secret", purpose: "What Prometheus asks `metrics` with; 32 characters or more", without: metricsAreClosed },
   FAL_KEY: { kind: "secret", purpose: "fal's API key", without: falFails },
   FAL_ACCOUNT_ID: { kind: "secret", purpose: "The account that fal's webhooks must name", without: falFails },
   REPLICATE_API_TOKEN: { kind: "secret", purpose: "Replicate's API token", without: replicateFails },
@@ -73,6 +75,7 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   CORS_ALLOW_ORIGIN: { kind: "optional", purpose: "`*`, or the origins that may call from a browser, comma separated", without: defaults.CORS_ALLOW_ORIGIN },
   ADMIN_ASSURANCE_LEVEL: { kind: "optional", purpose: "What an admin's token must say: aal2 (a second factor), or aal1 where the platform offers none", without: defaults.ADMIN_ASSURANCE_LEVEL },
   REQUIRE_APP_TRANSACTION: { kind: "optional", purpose: "true: a device's credits are granted to proved Apple Accounts alone, once to each", without: defaults.REQUIRE_APP_TRANSACTION },
+  METRICS_INTERVAL_SECONDS: { kind: "optional", purpose: "How long an isolate keeps its counts before it tells them: 0 to 10", without: defaults.METRICS_INTERVAL_SECONDS },
   ENVIRONMENT: { kind: "optional", purpose: "production, staging, local or test; the last two refuse answers that break the contract", without: defaults.ENVIRONMENT },
   DENO_DEPLOYMENT_ID: { kind: "optional", purpose: "Set by the platform: the version that health tells", without: defaults.DENO_DEPLOYMENT_ID },
   LOG_LEVEL: { kind: "optional", purpose: "debug, info, warn, error or critical", without: defaults.LOG_LEVEL },

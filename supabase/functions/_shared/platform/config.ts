@@ -21,6 +21,8 @@ export interface Config {
   readonly supabase: SupabaseConfig;
   /** Base of the URLs that providers call back, without a slash at its end. */
   readonly publicFunctionsUrl: string;
+  /** How long an isolate keeps what it has counted before it tells the database. */
+  readonly metricsIntervalSeconds: number;
   /** Key of the HMAC in webhook URLs; null where no webhook can be made or believed. */
   readonly webhookSecret: string | null;
   readonly fal: FalConfig | null;
@@ -63,6 +65,8 @@ export interface SupabaseConfig {
   readonly adminAssuranceLevel: "aal1" | "aal2";
   /** What the database wakes the worker with; null where only a secret key does. */
   readonly workerKey: string | null;
+  /** What opens `metrics`, and nothing else; null where only a secret key does. */
+  readonly metricsToken: string | null;
 }
 
 export interface FalConfig {
@@ -211,9 +215,11 @@ export function loadConfig(environment: EnvironmentVariables): Config {
       jwtIssuer: values.JWT_ISSUER ?? `${values.SUPABASE_URL}/auth/v1`,
       adminAssuranceLevel: values.ADMIN_ASSURANCE_LEVEL,
       workerKey: values.WORKER_KEY ?? null,
+      metricsToken: values.METRICS_TOKEN ?? null,
     },
     requiresAppTransaction: values.REQUIRE_APP_TRANSACTION === "true",
     publicFunctionsUrl: values.PUBLIC_FUNCTIONS_URL ?? `${values.SUPABASE_URL}/functions/v1`,
+    metricsIntervalSeconds: values.METRICS_INTERVAL_SECONDS,
     webhookSecret: values.WEBHOOK_SECRET ?? null,
     fal: values.FAL_KEY && values.FAL_ACCOUNT_ID
       ? {

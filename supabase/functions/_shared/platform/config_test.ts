@@ -52,6 +52,7 @@ const complete: EnvironmentVariables = {
   ...apns,
   WEBHOOK_SECRET: "w".repeat(32),
   WORKER_KEY: "k".repeat(32),
+  METRICS_TOKEN: "m".repeat(32),
 };
 
 Deno.test("the least environment gives the defaults, with what is not set left out", () => {
@@ -196,6 +197,8 @@ Deno.test("all faults are told at once, by name and without a value", () => {
     ["SUPABASE_JWKS", `{"keys": [{"${secret}": 1}]}`],
     ["WEBHOOK_SECRET", secret],
     ["WORKER_KEY", secret],
+    ["METRICS_TOKEN", secret],
+    ["METRICS_INTERVAL_SECONDS", secret],
     ["REPLICATE_WEBHOOK_SECRET", secret],
     ["REPLICATE_API_URL", `http://${secret}.example.com`],
     ["OPENAI_API_URL", `http://${secret}.example.com`],
@@ -243,6 +246,10 @@ interface BadFeature {
 const bad: Record<string, BadFeature> = {
   webhooks: { off: ({ webhookSecret }) => webhookSecret, values: { WEBHOOK_SECRET: "canary" } },
   worker: { off: ({ supabase }) => supabase.workerKey, values: { WORKER_KEY: `canary ${"k".repeat(32)}` } },
+  metrics: {
+    off: ({ supabase }) => supabase.metricsToken,
+    values: { METRICS_TOKEN: `canary ${"m".repeat(32)}` },
+  },
   fal: {
     off: ({ fal }) => fal,
     values: {

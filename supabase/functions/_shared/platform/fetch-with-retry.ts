@@ -4,6 +4,7 @@
  * the headers.
  */
 import { type BoundedAnswer, boundedFetch, type BoundedRequest, retryAfterSeconds } from "./bounded-fetch.ts";
+import { countRetry } from "../ops/counted-fetch.ts";
 import { sleep } from "./sleep.ts";
 
 /** `timeoutMilliseconds` is that of one attempt. */
@@ -63,6 +64,7 @@ export async function fetchWithRetry(
       (outcome.answer !== null && !passingStatuses.includes(outcome.answer.status)) ||
       delay > maxDelay || now() + delay >= deadline;
     if (!isOver) {
+      countRetry(fetch, url);
       await sleep(delay, request.signal);
       continue;
     }

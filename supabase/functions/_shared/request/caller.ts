@@ -35,10 +35,11 @@ export async function authenticate(request: Request, auth: Auth, supabase: Supab
       const key = await verify(request, "secret:*", supabase);
       return { kind: "service", keyName: key.keyName ?? "default" };
     }
-    case "worker": {
-      const isWorker = await isWorkerKey(request.headers.get("authorization"), supabase.workerKey);
-      return isWorker
-        ? { kind: "service", keyName: "worker" }
+    case "worker":
+    case "metrics": {
+      const key = auth === "worker" ? supabase.workerKey : supabase.metricsToken;
+      return await isToken(request.headers.get("authorization"), key)
+        ? { kind: "service", keyName: auth }
         : await authenticate(request, "service", supabase);
     }
     case "signed":
@@ -60,15 +61,15 @@ function bearerToken(header: string | null): string | null {
 }
 
 /** Whether the header has the key as its token. Takes the same time whatever the token is. */
-async function isWorkerKey(header: string | null, workerKey: string | null): Promise<boolean> {
+async function isToken(header: string | null, key: string | null): Promise<boolean> {
   const token = bearerToken(header);
-  if (token === null || workerKey === null) return false;
+  if (token === null || key === null) return false;
   const encoder = new TextEncoder();
   const algorithm = { name: "HMAC", hash: "SHA-256" };
-  const sender = encoder.encode("worker");
+  const sender = encoder.encode("sender");
   const keyOf = (secret: string) =>
     crypto.subtle.importKey("raw", encoder.encode(secret), algorithm, false, ["sign", "verify"]);
-  const [given, ours] = await Promise.all([keyOf(token), keyOf(workerKey)]);
+  const [given, ours] = await Promise.all([keyOf(token), keyOf(key)]);
   return await crypto.subtle.verify(
     algorithm,
     ours,

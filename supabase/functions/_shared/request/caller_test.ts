@@ -14,12 +14,14 @@ import {
 } from "../testing/tokens.ts";
 
 const workerKey = "a key of thirty-two or more characters".replaceAll(" ", "-");
+const metricsToken = "m".repeat(40);
 const issuer = await createTokenIssuer();
 const { supabase } = testConfig({
   SUPABASE_JWKS: issuer.jwks,
   SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: publishableKey, ios: "sb_publishable_ios" }),
   SUPABASE_SECRET_KEYS: JSON.stringify({ default: secretKey, cron: "sb_secret_cron" }),
   WORKER_KEY: workerKey,
+  METRICS_TOKEN: metricsToken,
 });
 
 async function outcome(auth: Auth, headers: Record<string, string>): Promise<Caller | string> {
@@ -162,39 +164,47 @@ Deno.test("a token that was verified does not vouch for another key, nor a key f
   assert.equal(await outcome("user", { authorization: `Bearer ${token}` }), "ERR_4005");
 });
 
-Deno.test("the worker's key wakes the worker and opens nothing else; a secret key does as well", async () => {
-  const bearer = { authorization: `Bearer ${workerKey}` };
-  assert.deepEqual(await outcome("worker", bearer), { kind: "service", keyName: "worker" });
-  assert.deepEqual(await outcome("worker", { apikey: "sb_secret_cron" }), {
-    kind: "service",
-    keyName: "cron",
-  });
-  for (const auth of ["user", "admin", "service"] as const) {
-    assert.equal(await outcome(auth, bearer), "ERR_4005", auth);
-    assert.equal(await outcome(auth, { apikey: workerKey }), "ERR_4005", auth);
-    assert.equal(await outcome(auth, { apikey: publishableKey, ...bearer }), "ERR_4005", auth);
-  }
-  assert.deepEqual(await outcome("public", bearer), { kind: "unknown" });
-});
+/** Keys that open one operation each. */
+const ownKeys = { worker: workerKey, metrics: metricsToken } as const;
 
-Deno.test("what is not the worker's key does not wake the worker, nor does any where none is set", async () => {
-  const others: Record<string, string>[] = [
-    {},
-    { authorization: "Bearer" },
-    { authorization: "Bearer " },
-    { authorization: `Bearer ${workerKey}x` },
-    { authorization: `Bearer ${workerKey.slice(0, -1)}` },
-    { authorization: `Bearer ${workerKey.toUpperCase()}` },
-    { authorization: `Basic ${workerKey}` },
-    { authorization: workerKey },
-    { apikey: workerKey },
-    { apikey: publishableKey, authorization: `Bearer ${await issuer.sign()}` },
-    { authorization: `Bearer ${secretKey}` },
-  ];
-  for (const headers of others) {
-    assert.equal(await outcome("worker", headers), "ERR_4005", JSON.stringify(headers));
-  }
-  const request = new Request(projectUrl, { headers: { authorization: `Bearer ${workerKey}` } });
-  const { supabase: without } = testConfig({ SUPABASE_JWKS: issuer.jwks });
-  await assert.rejects(authenticate(request, "worker", without), { code: "ERR_4005" });
-});
+for (const [auth, key] of Object.entries(ownKeys) as ["worker" | "metrics", string][]) {
+  Deno.test(`the key of ${auth} opens that and nothing else; a secret key opens it as well`, async () => {
+    const bearer = { authorization: `Bearer ${key}` };
+    assert.deepEqual(await outcome(auth, bearer), { kind: "service", keyName: auth });
+    assert.deepEqual(await outcome(auth, { apikey: "sb_secret_cron" }), {
+      kind: "service",
+      keyName: "cron",
+    });
+    const others = (["user", "admin", "service", "worker", "metrics"] as const).filter((each) =>
+      each !== auth
+    );
+    for (const other of others) {
+      assert.equal(await outcome(other, bearer), "ERR_4005", other);
+      assert.equal(await outcome(other, { apikey: key }), "ERR_4005", other);
+      assert.equal(await outcome(other, { apikey: publishableKey, ...bearer }), "ERR_4005", other);
+    }
+    assert.deepEqual(await outcome("public", bearer), { kind: "unknown" });
+  });
+
+  Deno.test(`what is not the key of ${auth} does not open it, nor does any where none is set`, async () => {
+    const others: Record<string, string>[] = [
+      {},
+      { authorization: "Bearer" },
+      { authorization: "Bearer " },
+      { authorization: `Bearer ${key}x` },
+      { authorization: `Bearer ${key.slice(0, -1)}` },
+      { authorization: `Bearer ${key.toUpperCase()}` },
+      { authorization: `Basic ${key}` },
+      { authorization: key },
+      { apikey: key },
+      { apikey: publishableKey, authorization: `Bearer ${await issuer.sign()}` },
+      { authorization: `Bearer ${secretKey}` },
+    ];
+    for (const headers of others) {
+      assert.equal(await outcome(auth, headers), "ERR_4005", JSON.stringify(headers));
+    }
+    const request = new Request(projectUrl, { headers: { authorization: `Bearer ${key}` } });
+    const { supabase: without } = testConfig({ SUPABASE_JWKS: issuer.jwks });
+    await assert.rejects(authenticate(request, auth, without), { code: "ERR_4005" });
+  });
+}

@@ -12,6 +12,7 @@ const callers: CallerOf = {
   admin: { kind: "user", userId, sessionId, isAnonymous: false, assuranceLevel: "aal2" },
   service: { kind: "service", keyName: "default" },
   worker: { kind: "service", keyName: "worker" },
+  metrics: { kind: "service", keyName: "metrics" },
   signed: { kind: "unknown" },
   public: { kind: "unknown" },
 };

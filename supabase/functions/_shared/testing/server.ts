@@ -1,6 +1,7 @@
 import { createBackgroundWork } from "../endpoint/background-work.ts";
 import type { EnvironmentVariables } from "../platform/config.ts";
 import type { Declaration } from "../endpoint/operation.ts";
+import { isolateMetrics, type Metrics } from "../ops/metrics.ts";
 import { createHandler } from "../endpoint/request-handler.ts";
 import { type SettableClock, settableClock } from "./clock.ts";
 import { testConfig } from "./config.ts";
@@ -38,6 +39,8 @@ export interface TestServer {
   readonly lines: readonly LogLine[];
   /** The arguments of `record_error`, which is always there. */
   readonly recorded: readonly RecordedError[];
+  /** What the isolate has counted; nobody is told. */
+  readonly metrics: Metrics;
   send(sent?: Sent): Promise<Response>;
   /** Resolves when nothing that the requests started is left to do. */
   settled(): Promise<void>;
@@ -54,6 +57,7 @@ export async function testServer(
   const { log, lines } = recordingLogger(clock.now);
   const background = createBackgroundWork();
   const recorded: RecordedError[] = [];
+  const metrics = isolateMetrics();
   const fetchElse = port.fetch ?? (() => Promise.reject(new Error("This test has no network")));
   const handler = createHandler(operations, {
     config: testConfig({ SUPABASE_JWKS: issuer.jwks, ...environment }),
@@ -65,6 +69,8 @@ export async function testServer(
       return Response.json({ data: { recorded: "whole" } });
     },
     background,
+    metrics,
+    tellMetrics: () => {},
     now: clock.now,
   });
   return {
@@ -72,6 +78,7 @@ export async function testServer(
     clock,
     lines,
     recorded,
+    metrics,
     settled: background.settled,
     async send({ method = "GET", path = "example", as = "guest", token, headers = {}, json, body } = {}) {
       const all = new Headers();
