@@ -225,7 +225,7 @@ export interface paths {
         post?: never;
         /**
          * Deletes an ended video; its files are removed afterwards
-         * @description The job leaves its user's lists at once, and a worker removes its files. Only ended jobs: others are `ERR_4009`, and `cancel-video` comes first; so is one that a running job is made from (`in_use`). What the video cost stays paid.
+         * @description The job leaves its user's lists and inbox at once, and a worker removes its files. Only ended jobs: others are `ERR_4009`, and `cancel-video` comes first; so is one that a running job is made from (`in_use`). What the video cost stays paid.
          */
         delete: operations["deleteDeleteVideoJob"];
         options?: never;
@@ -1290,7 +1290,7 @@ export interface components {
             duration_ms: number;
             /** @enum {string} */
             reason?: "schema_not_exposed";
-            missing: ("postgres_17" | "pg_cron" | "tick_job" | "pg_net" | "functions_url" | "worker_key" | "signing_key")[];
+            missing: ("postgres_17" | "pg_cron" | "tick_job" | "pg_net" | "functions_url" | "worker_key" | "realtime_policy" | "signing_key")[];
             invalid?: string[];
         };
         PostUploadsRequest: {

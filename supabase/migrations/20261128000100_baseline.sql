@@ -199,6 +199,12 @@ begin
   if v_key is null or length(v_key) < 32 then
     v_missing := v_missing || 'worker_key'::text;
   end if;
+  if not exists (
+    select from pg_policy as p
+    where p.polname = 'listen_to_own_channel' and p.polrelid = to_regclass('realtime.messages')
+  ) then
+    v_missing := v_missing || 'realtime_policy'::text;
+  end if;
   return v_missing;
 end;
 $$;
@@ -3709,6 +3715,19 @@ begin
 end;
 $$;
 
+create function queue.drop_all(p_subjects uuid[], p_kinds text[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The same of many subjects at once. Locks: their tasks.
+begin
+  delete from queue.tasks as t where t.subject = any (p_subjects) and t.kind = any (p_kinds) and t.failed_at is null;
+  delete from queue.tasks as t where t.subject = any (p_subjects) and t.kind = any (p_kinds) and t.failed_at is not null;
+end;
+$$;
+
 -- Whether a subject has an open task of a kind.
 create function queue.has_open(p_kind text, p_subject uuid)
 returns boolean
@@ -4215,7 +4234,7 @@ $$;
 -- events: telling whoever should know. A fact that somebody may want to hear of is one row of events.log, written by the
 -- procedure that makes it true, in the same transaction. It knows no other domain but queue, whose tasks deliver. In this
 -- order: events.sql (what happened), types.sql (what there is to tell, made from the catalogue in
--- `_shared/events/catalogue.ts`), subscriptions.sql (who hears what), publishing.sql, deliveries.sql.
+-- `_shared/events/catalogue.ts`), subscriptions.sql (who hears what), publishing.sql, deliveries.sql, forgetting.sql.
 
 create schema events;
 
@@ -4431,6 +4450,19 @@ begin
 end;
 $$;
 
+create function events.begin_delivery(p_delivery_id uuid)
+returns events.log
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- events.of_delivery for who is about to tell it: until the transaction ends nobody forgets it. Locks: the delivery.
+begin
+  perform from events.deliveries as d where d.id = p_delivery_id for no key update;
+  return events.of_delivery(p_delivery_id);
+end;
+$$;
+
 create function events.end_delivery(p_delivery_id uuid, p_outcome events.outcome, p_reason text default null)
 returns void
 language plpgsql
@@ -4468,6 +4500,106 @@ begin
   perform queue.drop(p_delivery_id, array[c.kind]) from events.channels as c where c.channel = v_delivery.channel;
   perform events.add_task(v_delivery, l.type, l.user_id) from events.log as l where l.id = v_delivery.event_id;
   return true;
+end;
+$$;
+
+-- supabase/schemas/events/forgetting.sql
+
+-- What is over: events whose time has come, and those about what their user has taken back. Everywhere an event is locked
+-- before its deliveries, and these before their tasks; the erasure of an account, which goes by the names of tables, begins
+-- with deliveries: so what is removed here is what nobody else has at that moment.
+
+create function events.remove(p_ids uuid[])
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Deletes events with their deliveries, and with the tasks of these, dead letters too; and returns how many. One that somebody
+-- else has, or a delivery of it, stays for the next call. Locks: events and deliveries, which are never waited for → tasks.
+declare
+  v_ids uuid[];
+  v_delivery_ids uuid[];
+begin
+  v_ids := array(select l.id from events.log as l where l.id = any (p_ids) for update skip locked);
+  v_delivery_ids := array(
+    select d.id from events.deliveries as d where d.event_id = any (v_ids) for update skip locked
+  );
+  v_ids := array(
+    select i.id from unnest(v_ids) as i (id)
+    except
+    select d.event_id from events.deliveries as d
+    where d.event_id = any (v_ids) and d.id not in (select t.id from unnest(v_delivery_ids) as t (id))
+  );
+  perform queue.drop_all(
+    array(select d.id from events.deliveries as d where d.event_id = any (v_ids)),
+    array(select c.kind from events.channels as c where c.kind is not null)
+  );
+  delete from events.log as l where l.id = any (v_ids);
+  return cardinality(v_ids);
+end;
+$$;
+
+create function events.sweep(p_before timestamptz, p_batch integer)
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The rule `events`: removes those whose time is over, as events.remove does. Locks: as there.
+begin
+  return events.remove(array(
+    select l.id from events.log as l where l.expires_at <= p_before limit p_batch for update skip locked
+  ));
+end;
+$$;
+
+create function events.remove_about(p_user_ids uuid[], p_member text, p_values text[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Removes the events of users in whose data a member has one of these values, as events.remove does: nothing is kept of what
+-- they were about. Locks: as there.
+begin
+  perform events.remove(array(
+    select l.id from events.log as l where l.user_id = any (p_user_ids) and l.data ->> p_member = any (p_values)
+  ));
+end;
+$$;
+
+create function events.forget(p_user_id uuid, p_about jsonb, p_blanks text[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A user has taken back what events of theirs are about, those whose data contain p_about: what they wrote into them, the
+-- members p_blanks, becomes null, and so does the request's id; and nothing tells them of it any more, nor again. Other
+-- receivers are told without it. A second call changes nothing. Locks: events → deliveries → tasks.
+declare
+  v_ids uuid[];
+  v_delivery record;
+begin
+  with forgotten as (
+    update events.log as l
+    set metadata = l.metadata - 'request_id',
+        data = l.data || coalesce(
+          (select jsonb_object_agg(b.member, null) from unnest(p_blanks) as b (member) where l.data ? b.member), '{}'
+        )
+    where l.user_id = p_user_id and l.data @> p_about
+    returning l.id
+  )
+  select array_agg(f.id) into v_ids from forgotten as f;
+  for v_delivery in
+    delete from events.deliveries as d
+    using events.channels as c
+    where d.event_id = any (v_ids) and d.target is null and c.channel = d.channel
+    returning d.id, c.kind
+  loop
+    perform queue.drop(v_delivery.id, array[v_delivery.kind]);
+  end loop;
 end;
 $$;
 
@@ -4531,6 +4663,19 @@ begin
 end;
 $$;
 
+create function notify.forget(p_user_id uuid, p_about jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Takes out of a user's inbox what is about what they have deleted: those whose data contain p_about. Comes after events.forget,
+-- which waits for whoever is writing one. A second call finds none. Locks: those notifications.
+begin
+  delete from notify.notifications as n where n.user_id = p_user_id and n.data @> p_about;
+end;
+$$;
+
 select core.keep_rows_out_of_logs('notify.notifications');
 
 -- supabase/schemas/notify/preferences.sql
@@ -4578,7 +4723,7 @@ as $$
 -- where the account is closed, or its user does not want to hear it there; null where the delivery is gone. A second call
 -- writes nothing more. Locks: user, so that nobody merges or closes them meanwhile → delivery.
 declare
-  v_event constant events.log := events.of_delivery(p_delivery_id);
+  v_event events.log := events.of_delivery(p_delivery_id);
   v_user accounts.users;
   v_reason text;
   v_outcome events.outcome := 'dropped';
@@ -4587,6 +4732,11 @@ begin
     return null;
   end if;
   v_user := accounts.hold_user(v_event.user_id);
+  -- What it is about may have been deleted meanwhile.
+  v_event := events.begin_delivery(p_delivery_id);
+  if v_event.id is null then
+    return null;
+  end if;
   v_reason := case
     when v_user.id is null then 'it is about no user'
     when v_user.closed_at is not null then 'the account is closed'
@@ -8354,6 +8504,22 @@ $$;
 create trigger tell after update of state on videos.submissions
   for each row when (new.state = 'accepted' and old.state <> 'accepted') execute function videos.tell_submission();
 
+create function videos.untell_job(p_job videos.jobs)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What was told of a job that its user has deleted: it goes from their inbox, and what they wrote from its events. The caller has
+-- locked the account. A second call changes nothing. Locks: events → deliveries → tasks, notifications.
+declare
+  v_about constant jsonb := jsonb_build_object('job_id', p_job.id);
+begin
+  perform events.forget(p_job.user_id, v_about, '{client_reference}');
+  perform notify.forget(p_job.user_id, v_about);
+end;
+$$;
+
 -- supabase/schemas/accounts/admission.sql
 
 -- Whether an account is closed or merged into another, and so acts no more.
@@ -9390,8 +9556,18 @@ grant execute on function accounts.may_listen(text) to authenticated;
 grant usage on schema accounts to authenticated;
 
 -- Receiving is a select, sending an insert, for which there is no policy. Of presence, which is another extension, nobody hears.
-create policy listen_to_own_channel on realtime.messages for select to authenticated
-  using (extension = 'broadcast' and (select accounts.may_listen(realtime.topic())));
+-- Realtime makes its table when it first begins to serve a project: where it is not there, nothing else is to fail, `health`
+-- says so, and docs/deploying.md has this statement.
+do $$
+begin
+  if to_regclass('realtime.messages') is null then
+    raise warning 'Realtime has no table of messages yet: until the policy listen_to_own_channel is made, nobody hears anything';
+  else
+    execute 'create policy listen_to_own_channel on realtime.messages for select to authenticated
+      using (extension = ''broadcast'' and (select accounts.may_listen(realtime.topic())))';
+  end if;
+end;
+$$;
 
 -- supabase/schemas/devices/devices.sql
 
@@ -11959,8 +12135,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- The rule `deleted_jobs`: blanks jobs that their users deleted and whose files are gone, but under a legal hold, and returns how many.
--- Locks: jobs that nobody else has locked.
+-- The rule `deleted_jobs`: blanks jobs that their users deleted and whose files are gone, but under a legal hold, removes what
+-- events tell of them, and returns how many. Locks: jobs that nobody else has locked → what belongs to them.
 declare
   v_job_ids uuid[];
 begin
@@ -11974,6 +12150,9 @@ begin
     for update skip locked
   ) as d;
   perform videos.blank_jobs(v_job_ids);
+  perform events.remove_about(
+    array(select distinct j.user_id from videos.jobs as j where j.id = any (v_job_ids)), 'job_id', v_job_ids::text[]
+  );
   return cardinality(v_job_ids);
 end;
 $$;
@@ -12398,10 +12577,11 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Hides an ended job of the caller's for good and makes the task that removes its files; the ledger keeps its entries.
+-- Hides an ended job of the caller's for good, with what was told of it, and makes the task that removes its files; the
+-- ledger keeps its entries.
 -- `data`: `{ deleted_at }`. resource/not-found for a job that is not there, is deleted already or is another's;
 -- resource/wrong-state for one that has not ended, or that a running job is made from. Counts against `writes`. Locks: rate-limit row → account → job →
--- project → task.
+-- events → deliveries → project → task.
 declare
   v_caller record;
   v_job videos.jobs;
@@ -12434,6 +12614,7 @@ begin
   update videos.jobs as j
   set deleted_at = v_now, video_url = null, video_url_expires_at = null, thumbnail_url = null
   where j.id = p_job_id;
+  perform videos.untell_job(v_job);
   if v_job.project_id is not null then
     perform videos.count_in_project(v_job.project_id, -1);
   end if;
@@ -12743,6 +12924,11 @@ begin
     return guard.answer('{"state": "waiting"}');
   end if;
 
+  -- First the jobs, as whoever has one does, then what belongs to them: the rule `deleted_jobs` may be at one of them.
+  perform from videos.jobs as j
+  where j.id in (select videos.jobs_of(accounts.with_guests(p_user_id)))
+  order by j.id
+  for update;
   -- What is marked as deleted is shown to nobody and swept with the account.
   update videos.jobs as j set deleted_at = v_now where j.user_id = p_user_id and j.deleted_at is null;
   insert into accounts.erasures (user_id, closed_at, erased_at, erased)

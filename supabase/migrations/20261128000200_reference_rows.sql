@@ -168,9 +168,6 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
   -- As long as the job is there, its user is told why its video is not.
   ('safety_cases', 'What was decided about a video, from the decision, once its job is gone', '1 year', 10000, '1 day',
     'safety.cases', 'decided_at', 'not exists (select from videos.jobs as j where j.id = t.job_id)'),
-  -- How long each type is kept stands in its declaration; this is what is added to it.
-  ('events', 'Events with their deliveries, from the end of what their type says', '0', 10000, '10 minutes',
-    'events.log', 'expires_at', null),
   ('notifications', 'What stands in an inbox, from its delivery, read or not', '90 days', 10000, '10 minutes',
     'notify.notifications', 'created_at', null),
   ('error_log', 'Recorded errors, from their minute', '30 days', 10000, '10 minutes', 'ops.error_log', 'minute', null),
@@ -188,6 +185,9 @@ on conflict (name) do update
   set what = excluded.what, relation = excluded.relation, time_column = excluded.time_column, condition = excluded.condition;
 -- What is more than to delete rows by a time of theirs.
 insert into ops.retention_rules (name, what, keep, batch, every, procedure) values
+  -- How long each type is kept stands in its declaration; this is what is added to it.
+  ('events', 'Events with their deliveries and the dead letters of these, from the end of what their type says', '0', 10000,
+    '10 minutes', 'events.sweep'),
   ('rate_limit_hits', 'Rate-limit counters, from when they count nothing any more', '0', 10000, '10 minutes', 'guard.sweep_hits'),
   ('deleted_jobs', 'What a deleted job said, and the record of its files, from the deletion', '30 days', 1000, '10 minutes',
     'videos.sweep_deleted_jobs'),
@@ -195,7 +195,8 @@ insert into ops.retention_rules (name, what, keep, batch, every, procedure) valu
     'accounts.sweep_exports'),
   ('closed_accounts', 'The bare jobs of a closed account, from its erasure', '90 days', 100, '10 minutes',
     'accounts.sweep_closed')
-on conflict (name) do update set what = excluded.what, procedure = excluded.procedure;
+on conflict (name) do update
+  set what = excluded.what, procedure = excluded.procedure, relation = null, time_column = null, condition = null;
 
 -- accounts: which rows are a person's ($1: users' ids), and what becomes of each column that can hold a person's data.
 insert into accounts.personal_tables (relation, rows_of) values
