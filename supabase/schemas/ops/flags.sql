@@ -1,5 +1,5 @@
 -- ops: the operator's room. In this order: flags.sql, errors.sql, alerts.sql, retention.sql, admins.sql, credits.sql,
--- safety.sql, views.sql, trace.sql, purchases.sql.
+-- safety.sql, views.sql, trace.sql, purchases.sql, reports.sql, upkeep.sql.
 
 create schema ops;
 
