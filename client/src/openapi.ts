@@ -1909,6 +1909,16 @@ export interface components {
          */
         CacheControl: string;
         /**
+         * @description Seconds since the answer was made, where it comes from memory
+         * @example 17
+         */
+        Age: number;
+        /**
+         * @description Where it comes from memory: `ttl` is how many seconds it is still fresh, less than 0 while the database is away
+         * @example kinora; hit; ttl=43
+         */
+        CacheStatus: string;
+        /**
          * @description Changes when the body does
          * @example "42"
          */
@@ -3380,12 +3390,14 @@ export interface operations {
                     "Content-Language": components["headers"]["ContentLanguage"];
                     /**
                      * @description Whether and for how long the answer may be kept
-                     * @example private, max-age=60
+                     * @example private, max-age=60, stale-if-error=3600
                      */
                     "Cache-Control"?: string;
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     RateLimit: components["headers"]["RateLimit"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3451,12 +3463,14 @@ export interface operations {
                     "Content-Language": components["headers"]["ContentLanguage"];
                     /**
                      * @description Whether and for how long the answer may be kept
-                     * @example private, max-age=60
+                     * @example private, max-age=60, stale-if-error=3600
                      */
                     "Cache-Control"?: string;
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     RateLimit: components["headers"]["RateLimit"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3687,12 +3701,14 @@ export interface operations {
                     "Content-Language": components["headers"]["ContentLanguage"];
                     /**
                      * @description Whether and for how long the answer may be kept
-                     * @example private, max-age=60
+                     * @example private, max-age=60, stale-if-error=3600
                      */
                     "Cache-Control"?: string;
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     RateLimit: components["headers"]["RateLimit"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3720,12 +3736,14 @@ export interface operations {
                     "Content-Language": components["headers"]["ContentLanguage"];
                     /**
                      * @description Whether and for how long the answer may be kept
-                     * @example private, max-age=60
+                     * @example private, max-age=60, stale-if-error=3600
                      */
                     "Cache-Control"?: string;
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     RateLimit: components["headers"]["RateLimit"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
