@@ -225,7 +225,7 @@ export interface paths {
         post?: never;
         /**
          * Deletes an ended video; its files are removed afterwards
-         * @description The job leaves its user's lists at once, and a worker removes its files. Only ended jobs: others are `ERR_4009`, and `cancel-video` comes first; so is one that a running job is made from (`in_use`). What the video cost stays paid.
+         * @description The job leaves its user's lists and inbox at once, and a worker removes its files. Only ended jobs: others are `ERR_4009`, and `cancel-video` comes first; so is one that a running job is made from (`in_use`). What the video cost stays paid.
          */
         delete: operations["deleteDeleteVideoJob"];
         options?: never;
@@ -1336,7 +1336,7 @@ export interface components {
             duration_ms: number;
             /** @enum {string} */
             reason?: "schema_not_exposed";
-            missing: ("postgres_17" | "pg_cron" | "tick_job" | "pg_net" | "functions_url" | "worker_key" | "signing_key")[];
+            missing: ("postgres_17" | "pg_cron" | "tick_job" | "pg_net" | "functions_url" | "worker_key" | "realtime_policy" | "signing_key")[];
             invalid?: string[];
         };
         PostUploadsRequest: {
@@ -1977,6 +1977,16 @@ export interface components {
          * @example no-store
          */
         CacheControl: string;
+        /**
+         * @description Seconds since the answer was made, where it comes from memory
+         * @example 17
+         */
+        Age: number;
+        /**
+         * @description Where it comes from memory: `ttl` is how many seconds it is still fresh, less than 0 while the database is away
+         * @example kinora; hit; ttl=43
+         */
+        CacheStatus: string;
         /**
          * @description Changes when the body does
          * @example "42"
@@ -3493,12 +3503,14 @@ export interface operations {
                     "Content-Language": components["headers"]["ContentLanguage"];
                     /**
                      * @description Whether and for how long the answer may be kept
-                     * @example private, max-age=60
+                     * @example private, max-age=60, stale-if-error=3600
                      */
                     "Cache-Control"?: string;
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     RateLimit: components["headers"]["RateLimit"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3564,12 +3576,14 @@ export interface operations {
                     "Content-Language": components["headers"]["ContentLanguage"];
                     /**
                      * @description Whether and for how long the answer may be kept
-                     * @example private, max-age=60
+                     * @example private, max-age=60, stale-if-error=3600
                      */
                     "Cache-Control"?: string;
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     RateLimit: components["headers"]["RateLimit"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3800,12 +3814,14 @@ export interface operations {
                     "Content-Language": components["headers"]["ContentLanguage"];
                     /**
                      * @description Whether and for how long the answer may be kept
-                     * @example private, max-age=60
+                     * @example private, max-age=60, stale-if-error=3600
                      */
                     "Cache-Control"?: string;
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     RateLimit: components["headers"]["RateLimit"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3833,12 +3849,14 @@ export interface operations {
                     "Content-Language": components["headers"]["ContentLanguage"];
                     /**
                      * @description Whether and for how long the answer may be kept
-                     * @example private, max-age=60
+                     * @example private, max-age=60, stale-if-error=3600
                      */
                     "Cache-Control"?: string;
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     RateLimit: components["headers"]["RateLimit"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;

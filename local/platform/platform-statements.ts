@@ -49,7 +49,16 @@ export async function splitStatements(text: string): Promise<Part[]> {
   return parts;
 }
 
+/** A block that makes such a policy where its table is there: on the platform the same extension meets what is in it. */
+const makesPolicy = new RegExp(`\\bexecute 'create policy \\w+ on (${tablesWithPolicies.join("|")})\\b`);
+
 function isPrivileged(statement: Node): boolean {
+  if ("DoStmt" in statement) {
+    return (statement.DoStmt.args ?? []).some((argument) =>
+      "DefElem" in argument && argument.DefElem.arg !== undefined &&
+      makesPolicy.test(nameOf(argument.DefElem.arg) ?? "")
+    );
+  }
   if ("CreatePolicyStmt" in statement) return isOneOf(tablesWithPolicies, statement.CreatePolicyStmt.table);
   if ("AlterPolicyStmt" in statement) return isOneOf(tablesWithPolicies, statement.AlterPolicyStmt.table);
   if (!("DropStmt" in statement)) return false;

@@ -199,6 +199,12 @@ begin
   if v_key is null or length(v_key) < 32 then
     v_missing := v_missing || 'worker_key'::text;
   end if;
+  if not exists (
+    select from pg_policy as p
+    where p.polname = 'listen_to_own_channel' and p.polrelid = to_regclass('realtime.messages')
+  ) then
+    v_missing := v_missing || 'realtime_policy'::text;
+  end if;
   return v_missing;
 end;
 $$;
@@ -3712,6 +3718,19 @@ begin
 end;
 $$;
 
+create function queue.drop_all(p_subjects uuid[], p_kinds text[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The same of many subjects at once. Locks: their tasks.
+begin
+  delete from queue.tasks as t where t.subject = any (p_subjects) and t.kind = any (p_kinds) and t.failed_at is null;
+  delete from queue.tasks as t where t.subject = any (p_subjects) and t.kind = any (p_kinds) and t.failed_at is not null;
+end;
+$$;
+
 -- Whether a subject has an open task of a kind.
 create function queue.has_open(p_kind text, p_subject uuid)
 returns boolean
@@ -4218,7 +4237,7 @@ $$;
 -- events: telling whoever should know. A fact that somebody may want to hear of is one row of events.log, written by the
 -- procedure that makes it true, in the same transaction. It knows no other domain but queue, whose tasks deliver. In this
 -- order: events.sql (what happened), types.sql (what there is to tell, made from the catalogue in
--- `_shared/events/catalogue.ts`), subscriptions.sql (who hears what), publishing.sql, deliveries.sql.
+-- `_shared/events/catalogue.ts`), subscriptions.sql (who hears what), publishing.sql, deliveries.sql, forgetting.sql.
 
 create schema events;
 
@@ -4267,7 +4286,8 @@ return array[
   row('account.closed', '90 days', '{}')::events.type,
   row('account.merged', '90 days', '{inbox}')::events.type,
   row('alert.raised', '90 days', '{}')::events.type,
-  row('alert.resolved', '90 days', '{}')::events.type
+  row('alert.resolved', '90 days', '{}')::events.type,
+  row('report.made', '90 days', '{}')::events.type
 ];
 
 -- supabase/schemas/events/subscriptions.sql
@@ -4453,6 +4473,19 @@ begin
 end;
 $$;
 
+create function events.begin_delivery(p_delivery_id uuid)
+returns events.log
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- events.of_delivery for who is about to tell it: until the transaction ends nobody forgets it. Locks: the delivery.
+begin
+  perform from events.deliveries as d where d.id = p_delivery_id for no key update;
+  return events.of_delivery(p_delivery_id);
+end;
+$$;
+
 create function events.end_delivery(p_delivery_id uuid, p_outcome events.outcome, p_reason text default null)
 returns void
 language plpgsql
@@ -4490,6 +4523,106 @@ begin
   perform queue.drop(p_delivery_id, array[c.kind]) from events.channels as c where c.channel = v_delivery.channel;
   perform events.add_task(v_delivery, l.type, l.user_id) from events.log as l where l.id = v_delivery.event_id;
   return true;
+end;
+$$;
+
+-- supabase/schemas/events/forgetting.sql
+
+-- What is over: events whose time has come, and those about what their user has taken back. Everywhere an event is locked
+-- before its deliveries, and these before their tasks; the erasure of an account, which goes by the names of tables, begins
+-- with deliveries: so what is removed here is what nobody else has at that moment.
+
+create function events.remove(p_ids uuid[])
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Deletes events with their deliveries, and with the tasks of these, dead letters too; and returns how many. One that somebody
+-- else has, or a delivery of it, stays for the next call. Locks: events and deliveries, which are never waited for → tasks.
+declare
+  v_ids uuid[];
+  v_delivery_ids uuid[];
+begin
+  v_ids := array(select l.id from events.log as l where l.id = any (p_ids) for update skip locked);
+  v_delivery_ids := array(
+    select d.id from events.deliveries as d where d.event_id = any (v_ids) for update skip locked
+  );
+  v_ids := array(
+    select i.id from unnest(v_ids) as i (id)
+    except
+    select d.event_id from events.deliveries as d
+    where d.event_id = any (v_ids) and d.id not in (select t.id from unnest(v_delivery_ids) as t (id))
+  );
+  perform queue.drop_all(
+    array(select d.id from events.deliveries as d where d.event_id = any (v_ids)),
+    array(select c.kind from events.channels as c where c.kind is not null)
+  );
+  delete from events.log as l where l.id = any (v_ids);
+  return cardinality(v_ids);
+end;
+$$;
+
+create function events.sweep(p_before timestamptz, p_batch integer)
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The rule `events`: removes those whose time is over, as events.remove does. Locks: as there.
+begin
+  return events.remove(array(
+    select l.id from events.log as l where l.expires_at <= p_before limit p_batch for update skip locked
+  ));
+end;
+$$;
+
+create function events.remove_about(p_user_ids uuid[], p_member text, p_values text[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Removes the events of users in whose data a member has one of these values, as events.remove does: nothing is kept of what
+-- they were about. Locks: as there.
+begin
+  perform events.remove(array(
+    select l.id from events.log as l where l.user_id = any (p_user_ids) and l.data ->> p_member = any (p_values)
+  ));
+end;
+$$;
+
+create function events.forget(p_user_id uuid, p_about jsonb, p_blanks text[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A user has taken back what events of theirs are about, those whose data contain p_about: what they wrote into them, the
+-- members p_blanks, becomes null, and so does the request's id; and nothing tells them of it any more, nor again. Other
+-- receivers are told without it. A second call changes nothing. Locks: events → deliveries → tasks.
+declare
+  v_ids uuid[];
+  v_delivery record;
+begin
+  with forgotten as (
+    update events.log as l
+    set metadata = l.metadata - 'request_id',
+        data = l.data || coalesce(
+          (select jsonb_object_agg(b.member, null) from unnest(p_blanks) as b (member) where l.data ? b.member), '{}'
+        )
+    where l.user_id = p_user_id and l.data @> p_about
+    returning l.id
+  )
+  select array_agg(f.id) into v_ids from forgotten as f;
+  for v_delivery in
+    delete from events.deliveries as d
+    using events.channels as c
+    where d.event_id = any (v_ids) and d.target is null and c.channel = d.channel
+    returning d.id, c.kind
+  loop
+    perform queue.drop(v_delivery.id, array[v_delivery.kind]);
+  end loop;
 end;
 $$;
 
@@ -4553,6 +4686,19 @@ begin
 end;
 $$;
 
+create function notify.forget(p_user_id uuid, p_about jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Takes out of a user's inbox what is about what they have deleted: those whose data contain p_about. Comes after events.forget,
+-- which waits for whoever is writing one. A second call finds none. Locks: those notifications.
+begin
+  delete from notify.notifications as n where n.user_id = p_user_id and n.data @> p_about;
+end;
+$$;
+
 select core.keep_rows_out_of_logs('notify.notifications');
 
 -- supabase/schemas/notify/preferences.sql
@@ -4600,7 +4746,7 @@ as $$
 -- where the account is closed, or its user does not want to hear it there; null where the delivery is gone. A second call
 -- writes nothing more. Locks: user, so that nobody merges or closes them meanwhile → delivery.
 declare
-  v_event constant events.log := events.of_delivery(p_delivery_id);
+  v_event events.log := events.of_delivery(p_delivery_id);
   v_user accounts.users;
   v_reason text;
   v_outcome events.outcome := 'dropped';
@@ -4609,6 +4755,11 @@ begin
     return null;
   end if;
   v_user := accounts.hold_user(v_event.user_id);
+  -- What it is about may have been deleted meanwhile.
+  v_event := events.begin_delivery(p_delivery_id);
+  if v_event.id is null then
+    return null;
+  end if;
   v_reason := case
     when v_user.id is null then 'it is about no user'
     when v_user.closed_at is not null then 'the account is closed'
@@ -8539,6 +8690,22 @@ $$;
 create trigger tell after update of state on videos.submissions
   for each row when (new.state = 'accepted' and old.state <> 'accepted') execute function videos.tell_submission();
 
+create function videos.untell_job(p_job videos.jobs)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What was told of a job that its user has deleted: it goes from their inbox, and what they wrote from its events. The caller has
+-- locked the account. A second call changes nothing. Locks: events → deliveries → tasks, notifications.
+declare
+  v_about constant jsonb := jsonb_build_object('job_id', p_job.id);
+begin
+  perform events.forget(p_job.user_id, v_about, '{client_reference}');
+  perform notify.forget(p_job.user_id, v_about);
+end;
+$$;
+
 -- supabase/schemas/accounts/admission.sql
 
 -- Whether an account is closed or merged into another, and so acts no more.
@@ -9578,8 +9745,18 @@ grant execute on function accounts.may_listen(text) to authenticated;
 grant usage on schema accounts to authenticated;
 
 -- Receiving is a select, sending an insert, for which there is no policy. Of presence, which is another extension, nobody hears.
-create policy listen_to_own_channel on realtime.messages for select to authenticated
-  using (extension = 'broadcast' and (select accounts.may_listen(realtime.topic())));
+-- Realtime makes its table when it first begins to serve a project: where it is not there, nothing else is to fail, `health`
+-- says so, and docs/deploying.md has this statement.
+do $$
+begin
+  if to_regclass('realtime.messages') is null then
+    raise warning 'Realtime has no table of messages yet: until the policy listen_to_own_channel is made, nobody hears anything';
+  else
+    execute 'create policy listen_to_own_channel on realtime.messages for select to authenticated
+      using (extension = ''broadcast'' and (select accounts.may_listen(realtime.topic())))';
+  end if;
+end;
+$$;
 
 -- supabase/schemas/devices/devices.sql
 
@@ -9828,7 +10005,7 @@ select core.keep_rows_out_of_logs('devices.app_transactions');
 
 -- ops: the operator's room. In this order: flags.sql, errors.sql, alerts.sql, metric-types.sql,
 -- metrics.sql, retention.sql, admins.sql, credits.sql, safety.sql, views.sql, trace.sql, purchases.sql,
--- metric-views.sql.
+-- metric-views.sql, reports.sql, upkeep.sql.
 
 create schema ops;
 
@@ -10281,15 +10458,21 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Runs a rule that is due; a second call is not. Locks: the rule → what it takes away.
+-- Runs a rule that is due, and notes how much it took away; a second call is not. Locks: the rule → what it takes away.
 declare
   v_rule ops.retention_rules;
+  v_swept integer;
 begin
   update ops.retention_rules as r set swept_at = core.now()
   where r.name = p_rule and r.swept_at <= core.now() - r.every
   returning r.* into v_rule;
   if found then
-    perform ops.sweep_rule(v_rule);
+    v_swept := ops.sweep_rule(v_rule);
+    if v_swept > 0 then
+      insert into ops.swept as s (day, rule, rows)
+      values (date_trunc('day', core.now(), 'UTC'), p_rule, v_swept)
+      on conflict (day, rule) do update set rows = s.rows + excluded.rows;
+    end if;
   end if;
 end;
 $$;
@@ -12630,6 +12813,492 @@ select coalesce((
   )
 $$;
 
+-- supabase/schemas/ops/reports.sql
+
+-- What the operator reads once a day, a week and a month: docs/operations/reports.md. The figures are of the rows alone, so that
+-- the same rows give the same report, whenever it is made; what Postgres knows of itself is of the moment.
+
+create type ops.report_kind as enum ('daily', 'weekly', 'monthly');
+
+create table ops.reports (
+  kind ops.report_kind not null,
+  -- The days that it is about, in UTC, the second one not included.
+  begins_on date not null,
+  ends_on date not null,
+  figures jsonb not null,
+  -- Of a monthly one: sizes, indexes, statements, and what retention has left behind, when it was made.
+  database jsonb,
+  made_at timestamptz not null,
+  primary key (kind, begins_on)
+);
+alter table ops.reports enable row level security;
+comment on table ops.reports is 'What the operator was told of each day, week and month, once each.';
+
+-- What the rules of retention took away, so that a report can say so.
+create table ops.swept (
+  -- Its beginning.
+  day timestamptz not null,
+  rule text not null,
+  rows bigint not null,
+  primary key (day, rule)
+);
+alter table ops.swept enable row level security;
+comment on table ops.swept is 'How much each rule of retention took away, by the day in UTC.';
+
+-- A day in UTC as the time at which it begins.
+create function ops.begin_of(p_day date)
+returns timestamptz
+language sql
+immutable
+return p_day::timestamp at time zone 'UTC';
+
+create function ops.span_of(p_kind ops.report_kind, p_day date, out begins_on date, out ends_on date)
+language sql
+immutable
+set search_path = ''
+as $$
+  -- The day, the week from Monday on, or the month, that a day is part of.
+  select date_trunc(u.unit, p_day::timestamp)::date, (date_trunc(u.unit, p_day::timestamp) + ('1 ' || u.unit)::interval)::date
+  from (values (case p_kind when 'daily' then 'day' when 'weekly' then 'week' else 'month' end)) as u (unit)
+$$;
+
+create function ops.credits_by_kind(p_from timestamptz, p_until timestamptz)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  -- What moved in the ledger, by kind.
+  select coalesce(jsonb_agg(jsonb_build_object('kind', c.kind, 'transfers', c.transfers, 'credits', c.credits) order by c.kind), '[]')
+  from (
+    select t.kind, count(*) as transfers, sum(t.amount) as credits
+    from credits.transfers as t
+    where t.created_at >= p_from and t.created_at < p_until
+    group by t.kind
+  ) as c
+$$;
+
+create function ops.jobs_by_end(p_from timestamptz, p_until timestamptz)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  -- How many jobs were accepted in that time, and how many ended, and how.
+  select jsonb_build_object(
+    'accepted', (select count(*) from videos.jobs as j where j.created_at >= p_from and j.created_at < p_until),
+    'completed', count(*) filter (where j.status = 'completed'),
+    'failed', count(*) filter (where j.status = 'failed'),
+    'cancelled', count(*) filter (where j.status = 'cancelled')
+  )
+  from videos.jobs as j
+  where j.completed_at >= p_from and j.completed_at < p_until
+$$;
+
+create function ops.limit_hits(p_from timestamptz, p_until timestamptz)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  -- How many requests rate limits refused, by endpoint, as the isolates counted.
+  select coalesce(jsonb_agg(jsonb_build_object('endpoint', l.endpoint, 'refused', l.refused) order by l.refused desc, l.endpoint), '[]')
+  from (
+    select p.labels ->> 'endpoint' as endpoint, sum(p.count) as refused
+    from ops.metric_points as p
+    where p.name = 'requests' and p.step = 'day' and p.at >= p_from and p.at < p_until
+      and p.labels ->> 'code' = core.error_code('limit/rate-exceeded')
+    group by p.labels ->> 'endpoint'
+  ) as l
+$$;
+
+create function ops.daily_figures(p_from timestamptz, p_until timestamptz)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  -- What went wrong on a day, what was given back, what moved and what it cost.
+  select jsonb_build_object(
+    'errors', (
+      select coalesce(jsonb_agg(jsonb_build_object('code', e.code, 'count', e.count) order by e.code), '[]')
+      from (
+        select l.code, sum(l.count) as count from ops.error_log as l
+        where l.minute >= p_from and l.minute < p_until
+        group by l.code
+      ) as e
+    ),
+    'limit_hits', ops.limit_hits(p_from, p_until),
+    'jobs', ops.jobs_by_end(p_from, p_until),
+    'failed_jobs', (
+      select coalesce(jsonb_agg(jsonb_build_object('code', f.error_code, 'jobs', f.jobs) order by f.error_code), '[]')
+      from (
+        select j.error_code, count(*) as jobs from videos.jobs as j
+        where j.completed_at >= p_from and j.completed_at < p_until and j.status = 'failed'
+        group by j.error_code
+      ) as f
+    ),
+    -- What admins gave back; what the ledger gave back by itself is a `release`, what Apple took back a `reversal`.
+    'refunds', (
+      select jsonb_build_object('refunds', count(*), 'credits', coalesce(sum(a.amount), 0))
+      from ops.admin_actions as a
+      where a.created_at >= p_from and a.created_at < p_until and a.action in ('refund_credits', 'refund_removal')
+    ),
+    'credits', ops.credits_by_kind(p_from, p_until),
+    'spent', (
+      select coalesce(jsonb_agg(jsonb_build_object('provider', s.provider, 'cents', s.cents) order by s.provider), '[]')
+      from (
+        select d.provider, sum(d.cents) as cents from videos.spending as d
+        where ops.begin_of(d.day) >= p_from and ops.begin_of(d.day) < p_until
+        group by d.provider
+      ) as s
+    )
+  )
+$$;
+
+create function ops.weekly_figures(p_from timestamptz, p_until timestamptz)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  -- What recurred in a week, what admins did, and what was cleaned up.
+  select jsonb_build_object(
+    'admin_actions', (
+      select coalesce(jsonb_agg(jsonb_build_object('action', a.action, 'count', a.count, 'credits', a.credits) order by a.action), '[]')
+      from (
+        select x.action, count(*) as count, coalesce(sum(x.amount), 0) as credits from ops.admin_actions as x
+        where x.created_at >= p_from and x.created_at < p_until
+        group by x.action
+      ) as a
+    ),
+    -- Where errors come from, the most frequent first, and on how many days they came.
+    'error_patterns', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'code', e.code, 'endpoint', e.endpoint, 'count', e.count, 'days', e.days
+      ) order by e.count desc, e.code, e.endpoint), '[]')
+      from (
+        select l.code, l.endpoint, sum(l.count) as count, count(distinct date_trunc('day', l.minute, 'UTC')) as days
+        from ops.error_log as l
+        where l.minute >= p_from and l.minute < p_until
+        group by l.code, l.endpoint
+        order by count desc, l.code, l.endpoint
+        limit 20
+      ) as e
+    ),
+    -- What retention took away; `idempotency_keys` are the expired keys.
+    'removed', (
+      select coalesce(jsonb_agg(jsonb_build_object('rule', s.rule, 'rows', s.rows) order by s.rule), '[]')
+      from (
+        select x.rule, sum(x.rows) as rows from ops.swept as x
+        where x.day >= p_from and x.day < p_until
+        group by x.rule
+      ) as s
+    ),
+    'dead_letters', (
+      select coalesce(jsonb_agg(jsonb_build_object('kind', d.kind, 'tasks', d.tasks) order by d.kind), '[]')
+      from (
+        select t.kind, count(*) as tasks from queue.tasks as t
+        where t.failed_at >= p_from and t.failed_at < p_until
+        group by t.kind
+      ) as d
+    )
+  )
+$$;
+
+create function ops.percentile(p_values numeric[], p_share numeric)
+returns numeric
+language sql
+immutable
+set search_path = ''
+as $$
+  -- The smallest of the values that so large a share of them does not exceed, to a thousandth; null of none.
+  select round(percentile_disc(p_share) within group (order by v.value), 3) from unnest(p_values) as v (value)
+$$;
+
+create function ops.monthly_figures(p_from timestamptz, p_until timestamptz)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  -- How a month went: who came, how long they waited, what moved.
+  select jsonb_build_object(
+    'users', (
+      select jsonb_build_object(
+        'new', count(*) filter (where u.created_at >= p_from and u.created_at < p_until),
+        'closed', count(*) filter (where u.closed_at >= p_from and u.closed_at < p_until)
+      )
+      from accounts.users as u
+    ),
+    'jobs', ops.jobs_by_end(p_from, p_until),
+    -- How long users waited for a video, in seconds.
+    'models', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'model', m.model_name, 'completed', m.completed, 'failed', m.failed, 'seconds_p50', m.p50, 'seconds_p95', m.p95
+      ) order by m.model_name), '[]')
+      from (
+        select j.model_name, count(*) filter (where j.status = 'completed') as completed,
+          count(*) filter (where j.status = 'failed') as failed,
+          ops.percentile(array_agg(extract(epoch from j.completed_at - j.created_at)) filter (where j.status = 'completed'), 0.5) as p50,
+          ops.percentile(array_agg(extract(epoch from j.completed_at - j.created_at)) filter (where j.status = 'completed'), 0.95) as p95
+        from videos.jobs as j
+        where j.completed_at >= p_from and j.completed_at < p_until
+        group by j.model_name
+      ) as m
+    ),
+    -- How long providers took to take a job, in seconds, and what became of what they were sent.
+    'providers', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'provider', p.provider, 'submissions', p.submissions, 'accepted', p.accepted, 'refused', p.refused,
+        'seconds_p50', p.p50, 'seconds_p95', p.p95
+      ) order by p.provider), '[]')
+      from (
+        select s.provider, count(*) as submissions, count(s.accepted_at) as accepted,
+          count(*) filter (where s.state in ('not_accepted', 'refused')) as refused,
+          ops.percentile(array_agg(extract(epoch from s.accepted_at - s.claimed_at)) filter (where s.accepted_at is not null), 0.5) as p50,
+          ops.percentile(array_agg(extract(epoch from s.accepted_at - s.claimed_at)) filter (where s.accepted_at is not null), 0.95) as p95
+        from videos.submissions as s
+        where s.claimed_at >= p_from and s.claimed_at < p_until
+        group by s.provider
+      ) as p
+    ),
+    'credits', ops.credits_by_kind(p_from, p_until)
+  )
+$$;
+
+create function ops.figures_of(p_kind ops.report_kind, p_begins_on date, p_ends_on date)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- The figures of a report, of the rows alone. Locks: nothing.
+declare
+  v_from constant timestamptz := ops.begin_of(p_begins_on);
+  v_until constant timestamptz := ops.begin_of(p_ends_on);
+begin
+  return case p_kind
+    when 'daily' then ops.daily_figures(v_from, v_until)
+    when 'weekly' then ops.weekly_figures(v_from, v_until)
+    else ops.monthly_figures(v_from, v_until)
+  end;
+end;
+$$;
+
+create function ops.due_reports(p_limit integer)
+returns setof text
+language sql
+volatile
+set search_path = ''
+as $$
+  -- The reports that are to be made, the oldest first: of each kind the last span that is over, and those since the last
+  -- one made, while their rows are there (errors are for 30 days). What wrote before midnight has ended ten minutes after it.
+  select format('%s %s', d.kind, d.day)
+  from unnest('{daily,weekly,monthly}'::ops.report_kind[], '{7,4,2}'::integer[]) as k (kind, at_most)
+  cross join lateral (
+    select (ops.span_of(k.kind, ((core.now() - interval '10 minutes') at time zone 'UTC')::date)).begins_on as day
+  ) as running
+  cross join lateral (
+    select k.kind, (ops.span_of(k.kind, (running.day - case k.kind when 'daily' then n when 'weekly' then 7 * n else 28 * n end)::date)).begins_on as day, n
+    from generate_series(1, k.at_most) as n
+  ) as d
+  where not exists (select from ops.reports as r where r.kind = d.kind and r.begins_on = d.day)
+    and (d.n = 1 or d.day > (select max(r.begins_on) from ops.reports as r where r.kind = d.kind))
+  order by d.day, d.kind
+  limit p_limit
+$$;
+
+create function ops.make_report(p_report text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes a report, by its kind and the day with which it begins, and tells of it: `daily 2026-11-28`. A second call changes
+-- nothing. Locks: the report.
+declare
+  v_kind constant ops.report_kind := split_part(p_report, ' ', 1);
+  v_span record;
+  v_figures jsonb;
+begin
+  select s.begins_on, s.ends_on into v_span from ops.span_of(v_kind, split_part(p_report, ' ', 2)::date) as s;
+  v_figures := ops.figures_of(v_kind, v_span.begins_on, v_span.ends_on);
+  insert into ops.reports (kind, begins_on, ends_on, figures, database, made_at)
+  values (
+    v_kind, v_span.begins_on, v_span.ends_on, v_figures, case v_kind when 'monthly' then ops.database_now() end, core.now()
+  )
+  on conflict do nothing;
+  if found then
+    perform events.publish('report.made', null, jsonb_build_object(
+      'kind', v_kind, 'begins_on', v_span.begins_on, 'ends_on', v_span.ends_on, 'figures', v_figures
+    ));
+  end if;
+end;
+$$;
+
+-- supabase/schemas/ops/upkeep.sql
+
+-- What the monthly report says of the database itself, as it is at that moment.
+
+create function ops.table_sizes()
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  -- The 20 largest tables with their indexes, in bytes; how much that is above the report before, null where that had them
+  -- not; and their dead rows, which a vacuum that keeps up leaves few of.
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'table', t.name, 'bytes', t.bytes, 'rows', t.rows, 'dead_rows', t.dead_rows, 'grown_bytes', t.bytes - (
+      select (b.entry ->> 'bytes')::bigint
+      from (select r.database from ops.reports as r where r.database is not null order by r.begins_on desc limit 1) as r
+      cross join jsonb_array_elements(r.database -> 'tables') as b (entry)
+      where b.entry ->> 'table' = t.name
+    )
+  ) order by t.bytes desc, t.name), '[]')
+  from (
+    select format('%s.%s', s.schemaname, s.relname) as name, pg_total_relation_size(s.relid) as bytes,
+      s.n_live_tup as rows, s.n_dead_tup as dead_rows
+    from pg_stat_user_tables as s
+    order by bytes desc, name
+    limit 20
+  ) as t
+$$;
+
+create function ops.unused_indexes()
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  -- Indexes of our own that no statement has used since the statistics began, the largest first; not those that hold a constraint.
+  select coalesce(jsonb_agg(jsonb_build_object('index', i.name, 'table', i.table_name, 'bytes', i.bytes) order by i.bytes desc, i.name), '[]')
+  from (
+    select format('%s.%s', s.schemaname, s.indexrelname) as name, format('%s.%s', s.schemaname, s.relname) as table_name,
+      pg_relation_size(s.indexrelid) as bytes
+    from pg_stat_user_indexes as s
+    join pg_index as x on x.indexrelid = s.indexrelid
+    where s.idx_scan = 0 and not x.indisunique
+      and s.schemaname not in ('auth', 'storage', 'realtime', 'cron', 'net', 'vault', 'supabase_migrations')
+    order by bytes desc, name
+    limit 50
+  ) as i
+$$;
+
+create function ops.slow_statements()
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- The 20 statements that took the most time of this database, in milliseconds, where pg_stat_statements is; null where it is
+-- not. Their constants are left out, and of what is no query all: Postgres keeps a new password as it was written.
+declare
+  v_schema text;
+  v_statements jsonb;
+begin
+  select n.nspname into v_schema
+  from pg_extension as e
+  join pg_namespace as n on n.oid = e.extnamespace
+  where e.extname = 'pg_stat_statements';
+  if v_schema is not null then
+    execute format('
+      select coalesce(jsonb_agg(to_jsonb(s) order by s.total_ms desc), ''[]'')
+      from (
+        select q.queryid::text as id, q.calls, round(q.total_exec_time::numeric, 1) as total_ms,
+          round(q.mean_exec_time::numeric, 3) as mean_ms, q.rows,
+          left(regexp_replace(regexp_replace(q.query, ''''''[^'''']*'''''', ''…'', ''g''), ''\s+'', '' '', ''g''), 300) as statement
+        from %I.pg_stat_statements as q
+        where q.dbid = (select d.oid from pg_catalog.pg_database as d where d.datname = current_database())
+          and q.query ~* ''^\s*(select|with|insert|update|delete|merge|call)\y''
+        order by q.total_exec_time desc
+        limit 20
+      ) as s', v_schema)
+    into v_statements;
+  end if;
+  return v_statements;
+exception when object_not_in_prerequisite_state then
+  -- It is there, and the server does not load it.
+  return null;
+end;
+$$;
+
+create function ops.retention_proof()
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Of each rule of retention when it ran last, and how many rows it has left behind: what it would still find, up to 1000,
+-- had it run a day ago. Nothing is taken away here. Locks: those rows, for a moment.
+declare
+  v_rule ops.retention_rules;
+  v_overdue integer;
+  v_error text;
+  v_proof jsonb := '[]';
+begin
+  for v_rule in select r.* from ops.retention_rules as r order by r.name loop
+    v_overdue := null;
+    v_error := null;
+    begin
+      v_rule.keep := v_rule.keep + v_rule.every + interval '1 day';
+      v_rule.batch := 1000;
+      v_overdue := ops.sweep_rule(v_rule);
+      -- Undoes it.
+      raise exception using errcode = 'KIN01';
+    exception
+      when sqlstate 'KIN01' then null;
+      when others then v_error := format('%s: %s', sqlstate, sqlerrm);
+    end;
+    v_proof := v_proof || jsonb_strip_nulls(jsonb_build_object(
+      'rule', v_rule.name, 'swept_at', case when isfinite(v_rule.swept_at) then core.to_iso(v_rule.swept_at) end,
+      'overdue', v_overdue, 'error', v_error
+    ));
+  end loop;
+  return v_proof;
+end;
+$$;
+
+create function ops.database_now()
+returns jsonb
+language sql
+volatile
+set search_path = ''
+as $$
+  -- `{ bytes, stored_bytes, statistics_since, tables, unused_indexes, slow_statements, retention }`.
+  select jsonb_build_object(
+    'bytes', pg_database_size(current_database()),
+    'stored_bytes', (select coalesce(sum(a.bytes), 0) from videos.assets as a where a.deleted_at is null),
+    'statistics_since', (select d.stats_reset from pg_stat_database as d where d.datname = current_database()),
+    'tables', ops.table_sizes(),
+    'unused_indexes', ops.unused_indexes(),
+    'slow_statements', ops.slow_statements(),
+    'retention', ops.retention_proof()
+  )
+$$;
+
+create function ops.give_up_cleanup(p_subject uuid, p_error text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- No try is left of a task that was to remove something, which stays until the operator has it tried again. One alert a kind: a
+-- storage that is away leaves many. A second call tells once more. Locks: the alert.
+begin
+  perform ops.raise_alert('cleanup_dead', coalesce((
+    select t.kind
+    from queue.tasks as t
+    join queue.kinds as k on k.kind = t.kind
+    where t.subject = p_subject and t.failed_at is null and k.on_dead = 'ops.give_up_cleanup'
+    -- Of two, the one whose tries are used.
+    order by t.attempts - t.uncounted_attempts - k.tries desc
+    limit 1
+  ), 'none'), jsonb_build_object('subject', p_subject));
+end;
+$$;
+
 -- supabase/schemas/videos/retention.sql
 
 create function videos.sweep_deleted_jobs(p_before timestamptz, p_batch integer)
@@ -12638,8 +13307,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- The rule `deleted_jobs`: blanks jobs that their users deleted and whose files are gone, but under a legal hold, and returns how many.
--- Locks: jobs that nobody else has locked.
+-- The rule `deleted_jobs`: blanks jobs that their users deleted and whose files are gone, but under a legal hold, removes what
+-- events tell of them, and returns how many. Locks: jobs that nobody else has locked → what belongs to them.
 declare
   v_job_ids uuid[];
 begin
@@ -12653,6 +13322,9 @@ begin
     for update skip locked
   ) as d;
   perform videos.blank_jobs(v_job_ids);
+  perform events.remove_about(
+    array(select distinct j.user_id from videos.jobs as j where j.id = any (v_job_ids)), 'job_id', v_job_ids::text[]
+  );
   return cardinality(v_job_ids);
 end;
 $$;
@@ -13077,10 +13749,11 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Hides an ended job of the caller's for good and makes the task that removes its files; the ledger keeps its entries.
+-- Hides an ended job of the caller's for good, with what was told of it, and makes the task that removes its files; the
+-- ledger keeps its entries.
 -- `data`: `{ deleted_at }`. resource/not-found for a job that is not there, is deleted already or is another's;
 -- resource/wrong-state for one that has not ended, or that a running job is made from. Counts against `writes`. Locks: rate-limit row → account → job →
--- project → task.
+-- events → deliveries → project → task.
 declare
   v_caller record;
   v_job videos.jobs;
@@ -13113,6 +13786,7 @@ begin
   update videos.jobs as j
   set deleted_at = v_now, video_url = null, video_url_expires_at = null, thumbnail_url = null
   where j.id = p_job_id;
+  perform videos.untell_job(v_job);
   if v_job.project_id is not null then
     perform videos.count_in_project(v_job.project_id, -1);
   end if;
@@ -13422,6 +14096,11 @@ begin
     return guard.answer('{"state": "waiting"}');
   end if;
 
+  -- First the jobs, as whoever has one does, then what belongs to them: the rule `deleted_jobs` may be at one of them.
+  perform from videos.jobs as j
+  where j.id in (select videos.jobs_of(accounts.with_guests(p_user_id)))
+  order by j.id
+  for update;
   -- What is marked as deleted is shown to nobody and swept with the account.
   update videos.jobs as j set deleted_at = v_now where j.user_id = p_user_id and j.deleted_at is null;
   insert into accounts.erasures (user_id, closed_at, erased_at, erased)

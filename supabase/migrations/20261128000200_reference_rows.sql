@@ -17,6 +17,8 @@ insert into core.scheduled_tasks (name, procedure, every, subjects, time_limit, 
   -- A batch of a rule may be large.
   ('sweep', 'ops.sweep', '1 minute', 'ops.due_rules', '30 seconds', 4),
   ('fold_metrics', 'ops.fold_metrics', '10 seconds', null, '5 seconds', 6),
+  -- A report is due once a day; one that fails is tried again, less and less often. A month of a large ledger takes a while.
+  ('make_reports', 'ops.make_report', '10 minutes', 'ops.due_reports', '5 minutes', 6),
   -- It compares every account with its checkpoint.
   ('prove_ledger', 'ops.prove_ledger', '1 hour', null, '10 minutes', 5)
 on conflict (name) do update
@@ -80,16 +82,16 @@ values
   ('submit', 10, null, 'exponential', 2, 60, 15, 60, 3, null, null, null),
   -- Reads a file as large as `store` does, and hashes it: as much CPU, and so one at a time as well.
   ('fingerprint', 4, 8, 'exponential', 2, 120, 15, 180, 2, 'videos.give_up_fingerprint', 1, 'videos.task_facts'),
-  ('delete_files', 4, 10, 'exponential', 5, 3600, 15, 60, 5, null, null, 'videos.deletion_facts'),
-  ('erase_account', 2, 10, 'exponential', 5, 3600, 15, 60, 6, null, null, null),
+  ('delete_files', 4, 10, 'exponential', 5, 3600, 15, 60, 5, 'ops.give_up_cleanup', null, 'videos.deletion_facts'),
+  ('erase_account', 2, 10, 'exponential', 5, 3600, 15, 60, 6, 'ops.give_up_cleanup', null, null),
   ('poll', 10, null, 'exponential', 3, 60, 15, 60, 4, null, null, 'videos.task_facts'),
-  ('tidy_upload', 4, 10, 'exponential', 5, 3600, 15, 60, 5, null, null, null),
+  ('tidy_upload', 4, 10, 'exponential', 5, 3600, 15, 60, 5, 'ops.give_up_cleanup', null, null),
   -- Until its 12 hours are over; Apple's API may be away for half of them.
   ('answer_consumption', 4, null, 'exponential', 10, 900, 15, 60, 5, null, null, null),
   ('read_notification_history', 1, 5, 'exponential', 30, 900, 15, 120, 7, null, null, null),
   -- Some hundred pages of 500 rows for the largest accounts: half a minute.
   ('export_account', 2, 10, 'exponential', 5, 900, 15, 120, 6, 'accounts.fail_export', null, null),
-  ('delete_export', 4, 10, 'exponential', 5, 3600, 15, 60, 6, null, null, null),
+  ('delete_export', 4, 10, 'exponential', 5, 3600, 15, 60, 6, 'ops.give_up_cleanup', null, null),
   -- The code is good for 5 minutes, so it goes soon. With an hour between them at most, 100 tries are three days.
   ('revoke_apple_sign_in', 4, 100, 'exponential', 5, 3600, 15, 60, 4, 'accounts.give_up_revocation', null, null),
   -- The database alone: what fails is a fault of ours, and ten tries are some two hours to mend it.
@@ -174,9 +176,6 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
   -- As long as the job is there, its user is told why its video is not.
   ('safety_cases', 'What was decided about a video, from the decision, once its job is gone', '1 year', 10000, '1 day',
     'safety.cases', 'decided_at', 'not exists (select from videos.jobs as j where j.id = t.job_id)'),
-  -- How long each type is kept stands in its declaration; this is what is added to it.
-  ('events', 'Events with their deliveries, from the end of what their type says', '0', 10000, '10 minutes',
-    'events.log', 'expires_at', null),
   ('notifications', 'What stands in an inbox, from its delivery, read or not', '90 days', 10000, '10 minutes',
     'notify.notifications', 'created_at', null),
   ('error_log', 'Recorded errors, from their minute', '30 days', 10000, '10 minutes', 'ops.error_log', 'minute', null),
@@ -186,6 +185,10 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
   ('metric_hours', 'What the functions counted, by hour', '90 days', 10000, '1 day',
     'ops.metric_points', 'at', 't.step = ''hour'''),
   ('metric_days', 'What the functions counted, by day', '2 years', 10000, '1 day', 'ops.metric_points', 'at', 't.step = ''day'''),
+  -- So that a month may be compared with that of the year before.
+  ('operator_reports', 'Daily, weekly and monthly reports, from when they were made', '730 days', 10000, '1 day',
+    'ops.reports', 'made_at', null),
+  ('swept', 'How much each rule took away, from that day', '1 year', 10000, '1 day', 'ops.swept', 'day', null),
   -- The next proof begins at that one.
   ('proofs', 'Results of proving the ledger, from the proof; the last one that found nothing stays', '90 days', 10000, '1 day',
     'credits.proofs', 'proved_until',
@@ -199,6 +202,9 @@ on conflict (name) do update
   set what = excluded.what, relation = excluded.relation, time_column = excluded.time_column, condition = excluded.condition;
 -- What is more than to delete rows by a time of theirs.
 insert into ops.retention_rules (name, what, keep, batch, every, procedure) values
+  -- How long each type is kept stands in its declaration; this is what is added to it.
+  ('events', 'Events with their deliveries and the dead letters of these, from the end of what their type says', '0', 10000,
+    '10 minutes', 'events.sweep'),
   ('rate_limit_hits', 'Rate-limit counters, from when they count nothing any more', '0', 10000, '10 minutes', 'guard.sweep_hits'),
   ('deleted_jobs', 'What a deleted job said, and the record of its files, from the deletion', '30 days', 1000, '10 minutes',
     'videos.sweep_deleted_jobs'),
@@ -206,7 +212,8 @@ insert into ops.retention_rules (name, what, keep, batch, every, procedure) valu
     'accounts.sweep_exports'),
   ('closed_accounts', 'The bare jobs of a closed account, from its erasure', '90 days', 100, '10 minutes',
     'accounts.sweep_closed')
-on conflict (name) do update set what = excluded.what, procedure = excluded.procedure;
+on conflict (name) do update
+  set what = excluded.what, procedure = excluded.procedure, relation = null, time_column = null, condition = null;
 
 -- accounts: which rows are a person's ($1: users' ids), and what becomes of each column that can hold a person's data.
 insert into accounts.personal_tables (relation, rows_of) values
@@ -354,7 +361,8 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   accounts.personal_tables, accounts.privacy_classes, core.scheduled_tasks, core.set_aside, events.channels,
   events.subscriptions, guard.policies,
   guard.secrets,
-  ops.alerts, ops.feature_flags, ops.metric_points, ops.metric_rows, ops.retention_rules, purchases.products, queue.kinds, videos.job_transitions,
+  ops.alerts, ops.feature_flags, ops.metric_points, ops.metric_rows, ops.reports, ops.retention_rules, ops.swept,
+  purchases.products, queue.kinds, videos.job_transitions,
   videos.model_providers, videos.models, videos.moderation_filters, videos.moderation_terms, videos.moderation_words,
   videos.providers, videos.spending, videos.tiers, videos.tolerances
   }'::text[]) as t (relation)

@@ -1,11 +1,14 @@
 /** docs/deploying.md, held against the configuration, the database and what health can say. */
 import assert from "node:assert/strict";
 import { withConnection } from "../../local/postgres/database.ts";
+import { migrate } from "../../local/postgres/migrations.ts";
+import { preparePlatform } from "../../local/platform/platform.ts";
+import { realtimeGrants, realtimeSchema } from "../../local/platform/realtime/schema.ts";
 import { variables } from "../../supabase/functions/_shared/platform/config-variables.ts";
 import { missingParts } from "../../supabase/functions/_shared/ops/contract.ts";
 import { PlatformCheck } from "../../supabase/functions/health/schema.ts";
-import { cloneTemplate } from "../database/harness.ts";
-import { readDocument, tableRows } from "./documents.ts";
+import { cloneTemplate, emptyDatabase } from "../database/harness.ts";
+import { fences, readDocument, tableRows } from "./documents.ts";
 
 const deploying = await readDocument("docs/deploying.md");
 
@@ -48,4 +51,41 @@ Deno.test("the keys that docs/deploying.md puts into Vault are those that the da
   });
   assert.equal(read.length, 2);
   assert.deepEqual(stored, read);
+});
+
+Deno.test("a project whose Realtime has no table yet is migrated whole, is told so, and mended as docs/deploying.md says", async () => {
+  await using database = await emptyDatabase();
+  await preparePlatform(database.url);
+  await withConnection(database.url, (superuser) => superuser`drop schema realtime cascade`);
+  await migrate(database.url);
+  await withConnection(database.url, async (superuser) => {
+    const policies = async () => {
+      const found = await superuser`
+        select p.polname, pg_get_expr(p.polqual, p.polrelid) as condition from pg_policy as p
+        where p.polrelid = to_regclass('realtime.messages')`;
+      return found.map((policy) => ({ ...policy }));
+    };
+    const isMissing = async () => {
+      const [row] = await superuser<{ missing: string[] }[]>`select core.missing_parts() as missing`;
+      return row?.missing.includes("realtime_policy");
+    };
+    assert.deepEqual([await isMissing(), await policies()], [true, []]);
+    // A fact is told all the same, though nobody hears it at once.
+    await superuser`select events.publish('video.failed', gen_random_uuid(), '{}')`;
+    await superuser.unsafe(realtimeSchema).simple();
+    await superuser.unsafe(realtimeGrants).simple();
+    const [statement = ""] = fences(deploying, "sql").filter((text) => text.startsWith("create policy"));
+    await superuser.unsafe(statement);
+    assert.equal(await isMissing(), false);
+    const mended = await policies();
+    await using template = await cloneTemplate();
+    const made = await withConnection(
+      template.url,
+      (sql) =>
+        sql`
+        select p.polname, pg_get_expr(p.polqual, p.polrelid) as condition from pg_policy as p
+        where p.polrelid = 'realtime.messages'::regclass`,
+    );
+    assert.deepEqual(mended, made.map((policy) => ({ ...policy })));
+  });
 });

@@ -79,6 +79,17 @@ export const sharedHeaders = {
     schema: { type: "string" },
     example: "no-store",
   },
+  Age: {
+    description: "Seconds since the answer was made, where it comes from memory",
+    schema: { type: "integer", minimum: 0 },
+    example: 17,
+  },
+  CacheStatus: {
+    description:
+      "Where it comes from memory: `ttl` is how many seconds it is still fresh, less than 0 while the database is away",
+    schema: { type: "string" },
+    example: "kinora; hit; ttl=43",
+  },
   ETag: { description: "Changes when the body does", schema: { type: "string" }, example: '"42"' },
   WwwAuthenticate: {
     description: "The kind of credentials that is missing",

@@ -6,6 +6,7 @@ import type {
   Documentation,
   OperationDocumentation,
 } from "../../supabase/functions/_shared/endpoint/documentation.ts";
+import { cacheControlOf } from "../../supabase/functions/_shared/endpoint/answer-memory.ts";
 import { type ErrorCode, errorCodes } from "../../supabase/functions/_shared/errors/error-codes.ts";
 import { type Declaration, errorsOf } from "../../supabase/functions/_shared/endpoint/operation.ts";
 import {
@@ -199,8 +200,12 @@ function successes(
   const headers = {
     ...headersOf(operation),
     ...(operation.response[304] === null ? { ETag: reference("headers", "ETag") } : {}),
-    ...(operation.cacheControl
-      ? { "Cache-Control": { ...sharedHeaders.CacheControl, example: operation.cacheControl } }
+    ...(operation.cache
+      ? {
+        "Cache-Control": { ...sharedHeaders.CacheControl, example: cacheControlOf(operation.cache) },
+        "Age": reference("headers", "Age"),
+        "Cache-Status": reference("headers", "CacheStatus"),
+      }
       : {}),
   };
   return Object.fromEntries(

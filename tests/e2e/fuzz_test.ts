@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import * as z from "zod";
+import { cacheControlOf } from "../../supabase/functions/_shared/endpoint/answer-memory.ts";
 import { errorCodes } from "../../supabase/functions/_shared/errors/error-codes.ts";
 import { type Declaration, errorsOf } from "../../supabase/functions/_shared/endpoint/operation.ts";
 import { Project } from "../../supabase/functions/_shared/videos/contract.ts";
@@ -160,7 +161,7 @@ function assertWellBehaved(operation: Declaration, request: OddRequest, answer: 
   const told = `${body} ${JSON.stringify([...headers])}`;
   for (const secret of secrets) assert(!told.includes(secret), `a secret in ${what}`);
 
-  assert.equal(headers.get("cache-control"), status < 400 && operation.cacheControl || "no-store");
+  assert.equal(headers.get("cache-control"), status < 400 ? cacheControlOf(operation.cache) : "no-store");
   const always = {
     "x-content-type-options": "nosniff",
     "content-security-policy": "default-src 'none'",

@@ -41,5 +41,15 @@ grant execute on function accounts.may_listen(text) to authenticated;
 grant usage on schema accounts to authenticated;
 
 -- Receiving is a select, sending an insert, for which there is no policy. Of presence, which is another extension, nobody hears.
-create policy listen_to_own_channel on realtime.messages for select to authenticated
-  using (extension = 'broadcast' and (select accounts.may_listen(realtime.topic())));
+-- Realtime makes its table when it first begins to serve a project: where it is not there, nothing else is to fail, `health`
+-- says so, and docs/deploying.md has this statement.
+do $$
+begin
+  if to_regclass('realtime.messages') is null then
+    raise warning 'Realtime has no table of messages yet: until the policy listen_to_own_channel is made, nobody hears anything';
+  else
+    execute 'create policy listen_to_own_channel on realtime.messages for select to authenticated
+      using (extension = ''broadcast'' and (select accounts.may_listen(realtime.topic())))';
+  end if;
+end;
+$$;

@@ -5,10 +5,11 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Hides an ended job of the caller's for good and makes the task that removes its files; the ledger keeps its entries.
+-- Hides an ended job of the caller's for good, with what was told of it, and makes the task that removes its files; the
+-- ledger keeps its entries.
 -- `data`: `{ deleted_at }`. resource/not-found for a job that is not there, is deleted already or is another's;
 -- resource/wrong-state for one that has not ended, or that a running job is made from. Counts against `writes`. Locks: rate-limit row → account → job →
--- project → task.
+-- events → deliveries → project → task.
 declare
   v_caller record;
   v_job videos.jobs;
@@ -41,6 +42,7 @@ begin
   update videos.jobs as j
   set deleted_at = v_now, video_url = null, video_url_expires_at = null, thumbnail_url = null
   where j.id = p_job_id;
+  perform videos.untell_job(v_job);
   if v_job.project_id is not null then
     perform videos.count_in_project(v_job.project_id, -1);
   end if;

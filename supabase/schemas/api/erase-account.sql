@@ -64,6 +64,11 @@ begin
     return guard.answer('{"state": "waiting"}');
   end if;
 
+  -- First the jobs, as whoever has one does, then what belongs to them: the rule `deleted_jobs` may be at one of them.
+  perform from videos.jobs as j
+  where j.id in (select videos.jobs_of(accounts.with_guests(p_user_id)))
+  order by j.id
+  for update;
   -- What is marked as deleted is shown to nobody and swept with the account.
   update videos.jobs as j set deleted_at = v_now where j.user_id = p_user_id and j.deleted_at is null;
   insert into accounts.erasures (user_id, closed_at, erased_at, erased)

@@ -64,6 +64,12 @@ begin
   if v_key is null or length(v_key) < 32 then
     v_missing := v_missing || 'worker_key'::text;
   end if;
+  if not exists (
+    select from pg_policy as p
+    where p.polname = 'listen_to_own_channel' and p.polrelid = to_regclass('realtime.messages')
+  ) then
+    v_missing := v_missing || 'realtime_policy'::text;
+  end if;
   return v_missing;
 end;
 $$;

@@ -16,6 +16,19 @@ begin
 end;
 $$;
 
+create function events.begin_delivery(p_delivery_id uuid)
+returns events.log
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- events.of_delivery for who is about to tell it: until the transaction ends nobody forgets it. Locks: the delivery.
+begin
+  perform from events.deliveries as d where d.id = p_delivery_id for no key update;
+  return events.of_delivery(p_delivery_id);
+end;
+$$;
+
 create function events.end_delivery(p_delivery_id uuid, p_outcome events.outcome, p_reason text default null)
 returns void
 language plpgsql

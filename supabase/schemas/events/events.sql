@@ -1,7 +1,7 @@
 -- events: telling whoever should know. A fact that somebody may want to hear of is one row of events.log, written by the
 -- procedure that makes it true, in the same transaction. It knows no other domain but queue, whose tasks deliver. In this
 -- order: events.sql (what happened), types.sql (what there is to tell, made from the catalogue in
--- `_shared/events/catalogue.ts`), subscriptions.sql (who hears what), publishing.sql, deliveries.sql.
+-- `_shared/events/catalogue.ts`), subscriptions.sql (who hears what), publishing.sql, deliveries.sql, forgetting.sql.
 
 create schema events;
 

@@ -8,7 +8,7 @@ as $$
 -- where the account is closed, or its user does not want to hear it there; null where the delivery is gone. A second call
 -- writes nothing more. Locks: user, so that nobody merges or closes them meanwhile → delivery.
 declare
-  v_event constant events.log := events.of_delivery(p_delivery_id);
+  v_event events.log := events.of_delivery(p_delivery_id);
   v_user accounts.users;
   v_reason text;
   v_outcome events.outcome := 'dropped';
@@ -17,6 +17,11 @@ begin
     return null;
   end if;
   v_user := accounts.hold_user(v_event.user_id);
+  -- What it is about may have been deleted meanwhile.
+  v_event := events.begin_delivery(p_delivery_id);
+  if v_event.id is null then
+    return null;
+  end if;
   v_reason := case
     when v_user.id is null then 'it is about no user'
     when v_user.closed_at is not null then 'the account is closed'

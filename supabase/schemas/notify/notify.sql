@@ -56,4 +56,17 @@ begin
 end;
 $$;
 
+create function notify.forget(p_user_id uuid, p_about jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Takes out of a user's inbox what is about what they have deleted: those whose data contain p_about. Comes after events.forget,
+-- which waits for whoever is writing one. A second call finds none. Locks: those notifications.
+begin
+  delete from notify.notifications as n where n.user_id = p_user_id and n.data @> p_about;
+end;
+$$;
+
 select core.keep_rows_out_of_logs('notify.notifications');

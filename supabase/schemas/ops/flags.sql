@@ -1,6 +1,6 @@
 -- ops: the operator's room. In this order: flags.sql, errors.sql, alerts.sql, metric-types.sql,
 -- metrics.sql, retention.sql, admins.sql, credits.sql, safety.sql, views.sql, trace.sql, purchases.sql,
--- metric-views.sql.
+-- metric-views.sql, reports.sql, upkeep.sql.
 
 create schema ops;
 

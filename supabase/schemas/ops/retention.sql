@@ -66,15 +66,21 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Runs a rule that is due; a second call is not. Locks: the rule → what it takes away.
+-- Runs a rule that is due, and notes how much it took away; a second call is not. Locks: the rule → what it takes away.
 declare
   v_rule ops.retention_rules;
+  v_swept integer;
 begin
   update ops.retention_rules as r set swept_at = core.now()
   where r.name = p_rule and r.swept_at <= core.now() - r.every
   returning r.* into v_rule;
   if found then
-    perform ops.sweep_rule(v_rule);
+    v_swept := ops.sweep_rule(v_rule);
+    if v_swept > 0 then
+      insert into ops.swept as s (day, rule, rows)
+      values (date_trunc('day', core.now(), 'UTC'), p_rule, v_swept)
+      on conflict (day, rule) do update set rows = s.rows + excluded.rows;
+    end if;
   end if;
 end;
 $$;

@@ -81,6 +81,19 @@ begin
 end;
 $$;
 
+create function queue.drop_all(p_subjects uuid[], p_kinds text[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The same of many subjects at once. Locks: their tasks.
+begin
+  delete from queue.tasks as t where t.subject = any (p_subjects) and t.kind = any (p_kinds) and t.failed_at is null;
+  delete from queue.tasks as t where t.subject = any (p_subjects) and t.kind = any (p_kinds) and t.failed_at is not null;
+end;
+$$;
+
 -- Whether a subject has an open task of a kind.
 create function queue.has_open(p_kind text, p_subject uuid)
 returns boolean

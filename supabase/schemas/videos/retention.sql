@@ -4,8 +4,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- The rule `deleted_jobs`: blanks jobs that their users deleted and whose files are gone, but under a legal hold, and returns how many.
--- Locks: jobs that nobody else has locked.
+-- The rule `deleted_jobs`: blanks jobs that their users deleted and whose files are gone, but under a legal hold, removes what
+-- events tell of them, and returns how many. Locks: jobs that nobody else has locked → what belongs to them.
 declare
   v_job_ids uuid[];
 begin
@@ -19,6 +19,9 @@ begin
     for update skip locked
   ) as d;
   perform videos.blank_jobs(v_job_ids);
+  perform events.remove_about(
+    array(select distinct j.user_id from videos.jobs as j where j.id = any (v_job_ids)), 'job_id', v_job_ids::text[]
+  );
   return cardinality(v_job_ids);
 end;
 $$;

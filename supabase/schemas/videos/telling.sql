@@ -64,3 +64,19 @@ $$;
 
 create trigger tell after update of state on videos.submissions
   for each row when (new.state = 'accepted' and old.state <> 'accepted') execute function videos.tell_submission();
+
+create function videos.untell_job(p_job videos.jobs)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What was told of a job that its user has deleted: it goes from their inbox, and what they wrote from its events. The caller has
+-- locked the account. A second call changes nothing. Locks: events → deliveries → tasks, notifications.
+declare
+  v_about constant jsonb := jsonb_build_object('job_id', p_job.id);
+begin
+  perform events.forget(p_job.user_id, v_about, '{client_reference}');
+  perform notify.forget(p_job.user_id, v_about);
+end;
+$$;

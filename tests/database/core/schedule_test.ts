@@ -193,6 +193,12 @@ Deno.test("what a hosted project lacks is named, each part by itself, and where 
         () => secret("kinora_worker_key", "k".repeat(32)),
         ["worker_key"],
       ],
+      [
+        "no policy that lets anybody hear",
+        () => superuser.unsafe("alter policy listen_to_own_channel on realtime.messages rename to other"),
+        () => superuser.unsafe("alter policy other on realtime.messages rename to listen_to_own_channel"),
+        ["realtime_policy"],
+      ],
     ];
     for (const [name, breakIt, mendIt, expected] of changes) {
       await breakIt();

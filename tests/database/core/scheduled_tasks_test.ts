@@ -121,7 +121,9 @@ Deno.test("a failure that cannot even be recorded stops nobody else", async () =
   await sql`alter table ops.error_log rename to elsewhere`;
   await tick(sql);
   assert.deepEqual(await noted(database), ["z_works"]);
-  assert.deepEqual(await failures(database), [["a_fails", "P0001: on purpose"]]);
+  // A report reads what is not there.
+  const failed = (await failures(database)).filter(([name]) => name !== "make_reports");
+  assert.deepEqual(failed, [["a_fails", "P0001: on purpose"]]);
 });
 
 Deno.test("a task that outlives the statement_timeout of its role is noted, and the others run", async () => {

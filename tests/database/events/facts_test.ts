@@ -279,6 +279,15 @@ Deno.test("an alert that two meet at the same time is one, and is told once", as
   assert.deepEqual([told.length, counts.map(({ count }) => count)], [1, [2]]);
 });
 
+Deno.test("a report is told when it is made, once", async () => {
+  for (let time = 0; time < 2; time++) await sql`select ops.make_report('weekly 2026-11-16')`;
+  const told = await sql<Told[]>`
+    select l.user_id, l.data from events.log as l where l.type = 'report.made'`;
+  assert.deepEqual(told.map(({ user_id, data }) => [user_id, data.kind, data.begins_on]), [
+    [null, "weekly", "2026-11-16"],
+  ]);
+});
+
 Deno.test("every type of the catalogue was told here, in the form that it declares, and none with a prompt or an open URL", async () => {
   const cancelling = await submit(sql, await startVideo(sql));
   await sql`update videos.jobs set cancel_requested_at = core.now() where id = (

@@ -3,6 +3,7 @@
  * answers, and what it answers is held against the declaration.
  */
 import { AppError } from "../errors/app-error.ts";
+import { cacheControlOf } from "./answer-memory.ts";
 import type { BackgroundWork } from "./background-work.ts";
 import { authenticate } from "../request/caller.ts";
 import type { Config } from "../platform/config.ts";
@@ -150,7 +151,11 @@ export async function answer(
   try {
     // `endpoint` has checked that the service takes what this operation gives; the list of operations has
     // forgotten the types.
-    const result = await operation.service(input as never, context as never);
+    const ask = () => operation.service(input as never, context as never);
+    const { cache } = operation;
+    const result = cache === undefined
+      ? await ask()
+      : await memory.answers.recall(operation, cache, ask, { log, now });
     remembered.answered(null, [], now());
     return toResponse(operation, result, exchange, platform);
   } catch (error) {
@@ -181,7 +186,7 @@ function toResponse(
   if (breach !== null) onBreach("response_breaks_contract", breach, exchange, platform);
 
   const headers = new Headers(result.headers);
-  if (!headers.has("Cache-Control")) headers.set("Cache-Control", operation.cacheControl ?? "no-store");
+  if (!headers.has("Cache-Control")) headers.set("Cache-Control", cacheControlOf(operation.cache));
   if (body === undefined) return new Response(null, { status, headers });
   const text = operation.mediaType === undefined ? JSON.stringify(body) : String(body);
   if (operation.response[304] === null) {

@@ -19,7 +19,9 @@ const allowedHeaders = [
 
 /** What scripts may read beyond the safelisted. */
 const exposedHeaders = [
+  "Age",
   "Allow",
+  "Cache-Status",
   "Content-Language",
   "ETag",
   "Idempotency-Replayed",

@@ -2,6 +2,7 @@
 import { AppError } from "../errors/app-error.ts";
 import { codes, errorCodes, itemDetail } from "../errors/error-codes.ts";
 import type { Caller, Idempotency, Limit } from "./context.ts";
+import { type AnswerMemory, rememberAnswers } from "./answer-memory.ts";
 import type { Method } from "./operation.ts";
 import {
   type AnsweredKeys,
@@ -18,6 +19,7 @@ export interface IsolateMemory {
   readonly refusals: RememberedRefusals;
   readonly answeredKeys: AnsweredKeys;
   readonly strangers: Strangers;
+  readonly answers: AnswerMemory;
 }
 
 export function isolateMemory(): IsolateMemory {
@@ -25,6 +27,7 @@ export function isolateMemory(): IsolateMemory {
     refusals: rememberRefusals(),
     answeredKeys: rememberAnsweredKeys(),
     strangers: limitStrangers(),
+    answers: rememberAnswers(),
   };
 }
 

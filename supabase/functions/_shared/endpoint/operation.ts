@@ -7,6 +7,14 @@ import type { PolicyName } from "./rate-limiter.ts";
 
 export type Method = "GET" | "POST" | "PATCH" | "DELETE";
 
+/** How long an answer is kept. */
+export interface CachePolicy {
+  /** Seconds from its question on. Whoever comes later asks anew, and all who come meanwhile wait for that. */
+  readonly maxAgeSeconds: number;
+  /** How many more seconds it is given while the database is away. */
+  readonly staleIfErrorSeconds: number;
+}
+
 /** What the declaration of an operation may say. */
 export interface Declaration {
   readonly method: Method;
@@ -36,8 +44,11 @@ export interface Declaration {
   readonly mediaType?: string;
   /** The errors of its own, beside those that `errorsOf` derives from the rest of the declaration. */
   readonly errors: readonly ErrorCode[];
-  /** Instead of `no-store`, on answers that are not errors. */
-  readonly cacheControl?: string;
+  /**
+   * Of a GET without input, whose answer is the same for everybody and about nobody: how long it is kept, here and by
+   * clients. Without it, answers are `no-store`.
+   */
+  readonly cache?: CachePolicy;
   readonly ports?: { readonly [name: string]: Port<unknown> };
   readonly service: (input: never, context: never) => Promise<Answer<unknown>>;
 }

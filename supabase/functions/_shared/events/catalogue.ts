@@ -7,6 +7,7 @@ import { transactionKinds } from "../credits/contract.ts";
 import { exampleIds } from "../endpoint/example-ids.ts";
 import { isErrorCode } from "../errors/error-codes.ts";
 import { languages } from "../errors/languages.ts";
+import { exampleReport, Report } from "../ops/reports.ts";
 import { exampleJob, Job, jobStages } from "../videos/contract.ts";
 
 /** A title and a body of each language; placeholders are members of the event's data. They avoid plurals, and hold no prompt. */
@@ -244,6 +245,13 @@ export const eventTypes = {
     when: "an alert was taken back: it turned out not to be so",
     data: Alert,
     example: () => ({ rule: "apple_sign_in_not_revoked", subject: exampleIds.user }),
+    keepDays: 90,
+    texts: null,
+  },
+  "report.made": {
+    when: "a day, a week or a month is over, and its report was made",
+    data: Report,
+    example: exampleReport,
     keepDays: 90,
     texts: null,
   },

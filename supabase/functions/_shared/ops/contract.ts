@@ -94,6 +94,7 @@ export const missingParts = [
   "pg_net",
   "functions_url",
   "worker_key",
+  "realtime_policy",
 ] as const;
 
 export const DatabaseHealth = z.object({
