@@ -394,7 +394,7 @@ export interface paths {
         };
         /**
          * The caller's inbox, newest first, page by page
-         * @description Newest first, `limit` at a time (1 to 100, else 20); with `unread=true` those alone that are unread. `title` and `body` are in the language of the answer; `type` and `data` are those of the event, of which [the events](events.md) tell. `unread` is the number of all that are, for a badge. What is 90 days old is gone.
+         * @description Newest first, `limit` at a time (1 to 100, else 20); with `unread=true` those alone that are unread. `title` and `body` are in the language of the answer; `type` and `data` are those of the event, of which [the events](events.md) tell. `unread` is the number of all that are, for a badge. What is 90 days old is gone, and what was about a job that was deleted.
          */
         get: operations["getNotifications"];
         put?: never;

@@ -7,7 +7,7 @@ export default {
     description:
       "Newest first, `limit` at a time (1 to 100, else 20); with `unread=true` those alone that are unread. `title` and `body` " +
       "are in the language of the answer; `type` and `data` are those of the event, of which [the events](events.md) tell. " +
-      "`unread` is the number of all that are, for a badge. What is 90 days old is gone.",
+      "`unread` is the number of all that are, for a badge. What is 90 days old is gone, and what was about a job that was deleted.",
     query: { limit: "10" },
     responses: { 200: { notifications: [exampleNotification()], unread: 1, next_cursor: null } },
     walk: { follows: "projects" },
