@@ -1028,6 +1028,10 @@ export interface components {
             inputs: components["schemas"]["ModelInput"][];
             is_available: boolean;
         };
+        ChannelChanges: {
+            inbox?: boolean | null;
+            push?: boolean | null;
+        };
         Check: {
             ok: boolean;
             duration_ms: number;
@@ -1563,25 +1567,13 @@ export interface components {
             shares_consumption?: boolean | null;
             accepted_processors?: string[] | null;
             notification_preferences?: {
-                "video.completed"?: {
-                    inbox?: boolean | null;
-                    push?: boolean | null;
-                } | null;
-                "video.failed"?: {
-                    inbox?: boolean | null;
-                    push?: boolean | null;
-                } | null;
-                "purchase.credited"?: {
-                    inbox?: boolean | null;
-                    push?: boolean | null;
-                } | null;
-                "purchase.refunded"?: {
-                    inbox?: boolean | null;
-                    push?: boolean | null;
-                } | null;
+                "video.completed"?: components["schemas"]["ChannelChanges"];
+                "video.failed"?: components["schemas"]["ChannelChanges"];
+                "purchase.credited"?: components["schemas"]["ChannelChanges"];
+                "purchase.refunded"?: components["schemas"]["ChannelChanges"];
                 "account.merged"?: {
                     inbox?: boolean | null;
-                } | null;
+                };
             } | null;
         };
         Upload: {

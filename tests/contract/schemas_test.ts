@@ -119,6 +119,7 @@ const helpers: Record<string, string> = {
   "upload-tasks": "of process-jobs: removing files of uploads that nobody needs",
   "video-tasks": "of process-jobs: polling, cancelling and storing a video",
   "account-tasks": "of process-jobs: telling Apple who has left, and writing down what is kept of a user",
+  "push-tasks": "of process-jobs: telling devices",
   "erase-account": "of process-jobs: the last task of a closed account",
   "record-error": "of every endpoint, after an answer that was an error",
   "record-metrics": "of every endpoint, after an answer: what the isolate has counted",
@@ -155,6 +156,7 @@ const forMachines = procedures.filter(({ path }) => {
 const forNobody: Record<string, string> = {
   claim_submission: "the worker's: a job goes on whoever asked for it",
   deliver_inbox: "the worker's: it tells whoever the event's user is by now",
+  finish_push: "the worker's: it tells whoever the event's user is by now",
   load_upload_files: "the worker's",
   record_upload_tidied: "the worker's",
   enter_device_lane: "a lane is a network's",

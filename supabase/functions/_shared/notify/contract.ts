@@ -84,13 +84,14 @@ export function examplePreferences(): NotificationPreferences {
   );
 }
 
+/** Of a type of which devices are told, and of one that stands in the inbox alone. */
+export const ChannelChanges = z.strictObject({ inbox: optional(z.boolean()), push: optional(z.boolean()) });
 const ofInbox = z.strictObject({ inbox: optional(z.boolean()) });
-const ofDevices = z.strictObject({ inbox: optional(z.boolean()), push: optional(z.boolean()) });
 
 /** Changes of them: what is not named stays. */
 export const NotificationPreferenceChanges = z.strictObject(
   Object.fromEntries(
-    told.map((name) => [name, optional(channelsOf(name).includes("push") ? ofDevices : ofInbox)]),
+    told.map((name) => [name, z.optional(channelsOf(name).includes("push") ? ChannelChanges : ofInbox)]),
   ),
 );
 
