@@ -68,8 +68,8 @@ Deno.test("what every endpoint answers is a component with a name, and so is eve
     for (const { responses, requestBody, operationId } of Object.values<Json>(path)) {
       for (const [status, response] of Object.entries<Json>(responses)) {
         const [[type, { schema } = {}] = []] = [Object.entries<Json>(response.content ?? {})[0]];
-        const isNamed = type?.startsWith("text/") || response.$ref ?? schema?.$ref ??
-          schema?.anyOf?.every((each: Json) => each.$ref);
+        const isNamed = type?.startsWith("text/") ||
+          (response.$ref ?? schema?.$ref ?? schema?.anyOf?.every((each: Json) => each.$ref));
         assert(isNamed || response.content === undefined, `${operationId} ${status}`);
       }
       const body = requestBody?.content["application/json"].schema;

@@ -30,7 +30,7 @@ create table accounts.users (
 );
 alter table accounts.users enable row level security;
 create index users_merged_into on accounts.users (merged_into) where merged_into is not null;
-create index users_created_at on accounts.users using brin (created_at) with (autosummarize = on);
+create index users_created_at on accounts.users (created_at);
 comment on table accounts.users is 'Accounts, made by the first procedure that needs one; closed and merged ones are tombstones.';
 
 -- A tombstone says who it was, and nothing about them.
