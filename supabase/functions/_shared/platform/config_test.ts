@@ -43,6 +43,7 @@ const complete: EnvironmentVariables = {
   ...appStoreApi,
   ...appleSignIn,
   WEBHOOK_SECRET: "w".repeat(32),
+  OUTBOUND_WEBHOOK_KEY: `${"o".repeat(43)}=`,
   WORKER_KEY: "k".repeat(32),
 };
 
@@ -230,6 +231,10 @@ interface BadFeature {
 
 const bad: Record<string, BadFeature> = {
   webhooks: { off: ({ webhookSecret }) => webhookSecret, values: { WEBHOOK_SECRET: "canary" } },
+  outboundWebhooks: {
+    off: ({ webhooks }) => webhooks.key,
+    values: { OUTBOUND_WEBHOOK_KEY: "canary", WEBHOOK_PROXY_URL: "https://canary.example.com" },
+  },
   worker: { off: ({ supabase }) => supabase.workerKey, values: { WORKER_KEY: `canary ${"k".repeat(32)}` } },
   fal: {
     off: ({ fal }) => fal,
