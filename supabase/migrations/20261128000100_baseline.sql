@@ -4384,7 +4384,10 @@ alter table events.deliveries enable row level security;
 create index deliveries_dead on events.deliveries (channel, ended_at) where outcome = 'dead';
 -- A receiver's, newest first, all of them or those that ended in one way.
 create index deliveries_target on events.deliveries (target, created_at desc, id desc) where target is not null;
-create index deliveries_target_outcome on events.deliveries (target, outcome, created_at desc, id desc) where target is not null;
+create index deliveries_target_outcome on events.deliveries (target, outcome, created_at desc, id desc)
+  where target is not null and outcome is not null;
+create index deliveries_target_open on events.deliveries (target, created_at desc, id desc)
+  where target is not null and outcome is null;
 comment on table events.deliveries is 'Each event with each of its receivers, and how that ended.';
 
 select core.keep_rows_out_of_logs('events.deliveries');
@@ -10941,11 +10944,12 @@ comment on table webhooks.secrets is 'What messages to a webhook are signed with
 select core.keep_rows_out_of_logs('webhooks.webhooks');
 select core.keep_rows_out_of_logs('webhooks.secrets');
 
+-- How many webhooks there are at most. Each has two deliveries at work at once: no more than `concurrency` of the kind
+-- `deliver_webhook` lets be.
 create function webhooks.most()
 returns integer
 language sql
 immutable
--- Each has two deliveries at work at most: as many as `concurrency` of the kind `deliver_webhook` lets be.
 return 20;
 
 -- A webhook as the API shows it.

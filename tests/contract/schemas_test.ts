@@ -116,6 +116,7 @@ const helpers: Record<string, string> = {
   "submit-tasks": "of process-jobs: handing a job to its provider",
   "purchase-tasks": "of process-jobs: what Apple asks, and what it told in vain",
   "notify-tasks": "of process-jobs: telling users",
+  "webhook-tasks": "of process-jobs: telling other servers",
   "upload-tasks": "of process-jobs: removing files of uploads that nobody needs",
   "video-tasks": "of process-jobs: polling, cancelling and storing a video",
   "account-tasks": "of process-jobs: telling Apple who has left, and writing down what is kept of a user",
@@ -154,6 +155,7 @@ const forMachines = procedures.filter(({ path }) => {
 const forNobody: Record<string, string> = {
   claim_submission: "the worker's: a job goes on whoever asked for it",
   deliver_inbox: "the worker's: it tells whoever the event's user is by now",
+  finish_webhook_delivery: "the worker's",
   load_upload_files: "the worker's",
   record_upload_tidied: "the worker's",
   enter_device_lane: "a lane is a network's",

@@ -43,11 +43,12 @@ comment on table webhooks.secrets is 'What messages to a webhook are signed with
 select core.keep_rows_out_of_logs('webhooks.webhooks');
 select core.keep_rows_out_of_logs('webhooks.secrets');
 
+-- How many webhooks there are at most. Each has two deliveries at work at once: no more than `concurrency` of the kind
+-- `deliver_webhook` lets be.
 create function webhooks.most()
 returns integer
 language sql
 immutable
--- Each has two deliveries at work at most: as many as `concurrency` of the kind `deliver_webhook` lets be.
 return 20;
 
 -- A webhook as the API shows it.
