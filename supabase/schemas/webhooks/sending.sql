@@ -110,7 +110,7 @@ begin
   return queue.retry(p_task_id, p_attempt, p_failure, extract(epoch from greatest(
     webhooks.retry_delay(v_task.attempts - v_task.uncounted_attempts),
     -- Whoever asks for more than a day is asked again after one.
-    make_interval(secs => least(p_retry_after, 86400))
+    case when p_retry_after is not null then make_interval(secs => least(p_retry_after, 86400)) end
   )));
 end;
 $$;
