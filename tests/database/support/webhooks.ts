@@ -3,7 +3,7 @@ import { claimTasks, type Task } from "./generation.ts";
 import { first, type Sql } from "./ledger.ts";
 
 /** A webhook that hears these types: its id. */
-export async function addWebhook(sql: Sql, types: string[] = ["alert.raised"]): Promise<string> {
+export async function addWebhook(sql: Sql, types: string[] = ["account.closed"]): Promise<string> {
   const id = crypto.randomUUID();
   await sql`select webhooks.add(${id}, ${`https://${id}.example.com/`}, ${types}, 'v1.eA==')`;
   return id;
