@@ -7,6 +7,7 @@ import { createClient } from "@supabase/supabase-js";
 import { Kinora } from "../client/src/kinora.ts";
 import { readMp4 } from "../supabase/functions/_shared/videos/mp4.ts";
 import { readArguments, refuse } from "./arguments.ts";
+import { startDemoServer } from "./demo-server.ts";
 import { creditsWhen, step, watch } from "./demo-steps.ts";
 import { DirectoryInUseError, openDirectory } from "./directory.ts";
 import { withConnection } from "./postgres/database.ts";
@@ -61,6 +62,7 @@ async function play(): Promise<void> {
   );
   assert.deepEqual(check.initial_grant, { status: "granted", credits: 10 });
 
+  const server = await startDemoServer(cleanup, stack, ["video.completed"]);
   const models = await step(
     "models",
     "",
@@ -111,6 +113,14 @@ async function play(): Promise<void> {
         (mp4.durationMilliseconds ?? 0) / 1000
       } s, ${mp4.width}×${mp4.height}`,
   );
+
+  const told = await step(
+    "webhook",
+    "another server, which verifies its signature",
+    () => server.told("video.completed"),
+    ({ id, data }) => `told of job ${data.job_id}, as event ${id}`,
+  );
+  assert.equal(told.data.job_id, accepted.job_id);
 
   const replay = await step(
     "same key again",

@@ -239,3 +239,120 @@ Deno.test("410 disables a webhook with an alert; what waited is dropped, and ena
   await publish(sql, "video.completed", null);
   assert.equal((await deliveriesOf(webhook_id)).length, 2);
 });
+
+/** A webhook of a server with a name, which the simulated web answers for. */
+async function createAt(host: string): Promise<WebhookWithSecret> {
+  const body = { url: `https://${host}/kinora`, types: ["webhook.test"], reason };
+  return bodyOf(await admin.call("admin-webhooks", { body }), 201, WithSecret);
+}
+
+Deno.test("a server with a name is told over TLS; one whose name leads elsewhere by then is not", async () => {
+  const { control } = backend.stack.simulators.web;
+  await control.reset();
+  const { webhook_id } = await createAt("hooks.example.com");
+  await control.rules({ effect: "answer", host: "hooks.example.com", status: 202, times: null });
+  const told = await attempted(await test(webhook_id), 1);
+  assert.deepEqual([told.status, told.response?.status], ["delivered", 202]);
+  const elsewhere = [
+    "127.0.0.1",
+    "10.0.0.1",
+    "169.254.169.254",
+    "100.64.0.1",
+    "::1",
+    "fe80::1",
+    "::ffff:127.0.0.1",
+    "64:ff9b::7f00:1",
+  ];
+  const asked = async () => (await control.report()).requests.length;
+  const before = await asked();
+  for (const address of elsewhere) {
+    // It was public when it was registered; whoever owns the name has changed it since, one of its addresses at least.
+    await control.reset();
+    await control.rules({
+      effect: "addresses",
+      name: "hooks.example.com",
+      addresses: ["93.184.215.14", address],
+      times: null,
+    });
+    const { status, response } = await attempted(await test(webhook_id), 1);
+    assert.deepEqual(
+      [status, response?.status, response?.text],
+      ["pending", null, "its host is not public"],
+      address,
+    );
+    assert.equal(await asked(), 0, address);
+  }
+  assert.equal(before, 1);
+  await control.reset();
+});
+
+Deno.test("a name that leads into somebody's own network is refused when it is registered", async () => {
+  const { control } = backend.stack.simulators.web;
+  await control.rules({
+    effect: "addresses",
+    name: "inside.example.com",
+    addresses: ["192.168.0.1"],
+    times: null,
+  });
+  const body = { url: "https://inside.example.com/", types: ["#"], reason };
+  const { details } = errorOf(await admin.call("admin-webhooks", { body }), "ERR_4008");
+  assert.partialDeepStrictEqual(details, { fields: [{ path: "url" }] });
+  await control.reset();
+});
+
+Deno.test("who is no admin neither sees nor changes one, nor has one told anything", async () => {
+  const guest = await backend.signIn();
+  const { webhook_id } = await create("/closed");
+  const delivery = await test(webhook_id);
+  const calls: [string, Parameters<Guest["call"]>[1]][] = [
+    ["admin-webhooks", {}],
+    ["admin-webhooks", { body: { url: `${receiver.url}/x`, types: ["#"], reason } }],
+    ["admin-webhooks", { method: "PATCH", body: { webhook_id, rotate_secret: true, reason } }],
+    [`admin-webhooks?${new URLSearchParams({ webhook_id, reason })}`, { method: "DELETE" }],
+    [`admin-webhook-deliveries?webhook_id=${webhook_id}`, {}],
+    ["admin-webhook-deliveries", { body: { delivery_id: delivery.delivery_id } }],
+  ];
+  for (const [path, options] of calls) {
+    const { status, body } = await guest.call(path, options);
+    assert([401, 403].includes(status), `${path}: ${status}`);
+    assert(!JSON.stringify(body).includes(webhook_id));
+  }
+});
+
+Deno.test("twenty are all that there can be", async () => {
+  for (let number = 0; number < 20; number++) await create(`/${number}`);
+  const body = { url: `${receiver.url}/more`, types: ["#"], reason };
+  assert.deepEqual(errorOf(await admin.call("admin-webhooks", { body }), "ERR_4009").details, {
+    status: "too_many",
+  });
+});
+
+Deno.test("secrets that are rotated while messages go out lose none, and each verifies by what was in use then", async () => {
+  const { webhook_id, secret } = await create("/rotating", ["video.started"]);
+  const secrets = [secret];
+  const { sql } = backend.database;
+  for (let turn = 0; turn < 5; turn++) {
+    await Promise.all([1, 2, 3].map(() => publish(sql, "video.started", null)));
+    const [changed] = await Promise.all([change(webhook_id, { rotate_secret: true }), backend.stack.tick()]);
+    assert(changed.secret);
+    secrets.push(changed.secret);
+  }
+  const messages = await eventually("all are told", async () => {
+    await backend.stack.tick();
+    const all = await received("/rotating");
+    return new Set(all.map(({ headers }) => headers["webhook-id"])).size === 15 ? all : undefined;
+  });
+  const verifies = (message: ReceivedMessage) => (secret: string) => {
+    try {
+      return verify(secret, message) !== undefined;
+    } catch {
+      return false;
+    }
+  };
+  for (const message of messages) {
+    const by = secrets.findLastIndex(verifies(message));
+    assert(by >= 0, "by none");
+    // Whoever still has the secret before verifies it, too.
+    if (by > 0) assert(verifies(message)(secrets[by - 1] ?? ""), `not by the secret before ${by}`);
+  }
+});
