@@ -175,9 +175,10 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
   -- As long as the job is there, its user is told why its video is not.
   ('safety_cases', 'What was decided about a video, from the decision, once its job is gone', '1 year', 10000, '1 day',
     'safety.cases', 'decided_at', 'not exists (select from videos.jobs as j where j.id = t.job_id)'),
-  -- How long each type is kept stands in its declaration; this is what is added to it.
-  ('events', 'Events with their deliveries, from the end of what their type says', '0', 10000, '10 minutes',
-    'events.log', 'expires_at', null),
+  -- How long each type is kept stands in its declaration; this is what is added to it. A server is told for three days, and
+  -- some types are kept for one.
+  ('events', 'Events with their deliveries, from the end of what their type says, once all are told', '0', 10000, '10 minutes',
+    'events.log', 'expires_at', 'not exists (select from events.deliveries as d where d.event_id = t.id and d.outcome is null)'),
   ('notifications', 'What stands in an inbox, from its delivery, read or not', '90 days', 10000, '10 minutes',
     'notify.notifications', 'created_at', null),
   ('webhook_secrets', 'Secrets of webhooks that were replaced, from the end of the 24 hours in which both sign', '0', 1000,

@@ -212,6 +212,22 @@ Deno.test("of admins who make the last ones at once no two make the twenty-first
   assert.equal(count, 20);
 });
 
+Deno.test("an event that a server is still to be told outlives what its type is kept for, and goes when it has ended", async () => {
+  const webhookId = await addWebhook(sql, ["video.progressed"]);
+  const eventId = await publish(sql, "video.progressed", null);
+  const [{ id } = assert.fail("nothing is told")] = await sql<{ id: string }[]>`
+    select d.id from events.deliveries as d where d.target = ${webhookId}`;
+  assert.equal(await attempt(sql, id, { status: 500 }), "waiting");
+  await advance(2 * 86_400_000);
+  const left = async () => {
+    await sql`select ops.sweep_rule(r) from ops.retention_rules as r where r.name = 'events'`;
+    return (await sql`select from events.log as l where l.id = ${eventId}`).length;
+  };
+  assert.equal(await left(), 1);
+  assert.equal(await attempt(sql, id), "delivered");
+  assert.equal(await left(), 0);
+});
+
 Deno.test("what an account's webhooks were told goes with the account", async () => {
   const webhookId = await addWebhook(sql, ["video.*"]);
   const userId = await createGuest(database);
