@@ -4587,6 +4587,18 @@ begin
 end;
 $$;
 
+create function events.is_open(p_event_id uuid)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Whether somebody is still to be told of an event.
+begin
+  return exists (select from events.deliveries as d where d.event_id = p_event_id and d.outcome is null);
+end;
+$$;
+
 -- supabase/schemas/notify/notify.sql
 
 -- notify: what users are told. In this order: notify.sql (the inbox), preferences.sql (what they want to hear),

@@ -178,7 +178,7 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
   -- How long each type is kept stands in its declaration; this is what is added to it. A server is told for three days, and
   -- some types are kept for one.
   ('events', 'Events with their deliveries, from the end of what their type says, once all are told', '0', 10000, '10 minutes',
-    'events.log', 'expires_at', 'not exists (select from events.deliveries as d where d.event_id = t.id and d.outcome is null)'),
+    'events.log', 'expires_at', 'not events.is_open(t.id)'),
   ('notifications', 'What stands in an inbox, from its delivery, read or not', '90 days', 10000, '10 minutes',
     'notify.notifications', 'created_at', null),
   ('webhook_secrets', 'Secrets of webhooks that were replaced, from the end of the 24 hours in which both sign', '0', 1000,

@@ -88,3 +88,15 @@ begin
   perform queue.drop_lane(c.kind, p_target::text) from events.channels as c where c.channel = p_channel;
 end;
 $$;
+
+create function events.is_open(p_event_id uuid)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Whether somebody is still to be told of an event.
+begin
+  return exists (select from events.deliveries as d where d.event_id = p_event_id and d.outcome is null);
+end;
+$$;

@@ -69,6 +69,7 @@ const adminActions: Record<string, string> = {
   admin_actions_check: "amount = 1",
   admin_actions_check1: "user_id = null",
   admin_actions_check2: "job_id = gen_random_uuid()",
+  admin_actions_subject_check: "user_id = null, subject = repeat('Qx7canary', 40)",
 };
 
 async function errorOf(sql: Sql, statement: string): Promise<postgres.PostgresError> {
