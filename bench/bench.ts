@@ -10,6 +10,7 @@ import { measureProcedures } from "./procedures.ts";
 import { clearProgress, startProgress } from "./progress.ts";
 import { measurePushes } from "./pushes.ts";
 import { measureOverload, measureQueue } from "./queue.ts";
+import { measureWebhooks } from "./webhooks.ts";
 import { type Findings, markdown, print } from "./report.ts";
 
 const page = new URL("../docs/benchmarks.md", import.meta.url);
@@ -27,6 +28,7 @@ three, which are the promises, and writes docs/benchmarks.md.
   bundles              what an isolate loads before its first request
   events               from a provider's webhook to what an app hears
   pushes               pushes a second, to a simulated APNs
+  webhooks             from an event to twenty other servers, one of them stalled
   images               CPU time of looking at a picture of 10 MB
   --seconds=<number>   of each row (3)
   --repetitions=<number>   of all rows, in turns (3)
@@ -88,6 +90,7 @@ const parts: Readonly<Record<string, Part>> = {
   bundles: { seconds: 20, measure: measureBundles },
   events: { seconds: 60, measure: () => measureEvents(quick ? 2 : 200) },
   pushes: { seconds: 60, measure: () => measurePushes(quick ? 20 : 1_000) },
+  webhooks: { seconds: 180, measure: () => measureWebhooks(quick ? 2 : 40) },
   images: { seconds: 10, measure: () => measureImages(quick ? 1 : 20) },
 };
 const promised = ["procedures", "videos", "endpoints"];

@@ -7,6 +7,7 @@ import { createClient } from "@supabase/supabase-js";
 import { Kinora } from "../client/src/kinora.ts";
 import { readMp4 } from "../supabase/functions/_shared/videos/mp4.ts";
 import { readArguments } from "./arguments.ts";
+import { startDemoServer } from "./demo-server.ts";
 import { creditsWhen, holdDemoDirectory, pushOn, step, watch } from "./demo-steps.ts";
 import { withConnection } from "./postgres/database.ts";
 import { exitOnTermination, unlessTerminating } from "./processes/process.ts";
@@ -57,6 +58,7 @@ async function play(): Promise<void> {
   const phone = newPushToken();
   await kinora.push.register(phone);
 
+  const server = await startDemoServer(cleanup, stack, ["video.completed"]);
   const models = await step(
     "models",
     "",
@@ -89,13 +91,13 @@ async function play(): Promise<void> {
   );
   assert.equal(watched.last.status, "completed");
 
-  const told = await step(
+  const pushed = await step(
     "push",
     "the app is closed, and the phone shows",
     () => pushOn(phone, stack.simulators.apns),
     ({ alert }) => `"${alert.title}": ${alert.body}`,
   );
-  assert.deepEqual(told.data, { job_id: accepted.job_id });
+  assert.deepEqual(pushed.data, { job_id: accepted.job_id });
 
   await step(
     "download",
@@ -115,6 +117,14 @@ async function play(): Promise<void> {
         (mp4.durationMilliseconds ?? 0) / 1000
       } s, ${mp4.width}×${mp4.height}`,
   );
+
+  const told = await step(
+    "webhook",
+    "another server, which verifies its signature",
+    () => server.told("video.completed"),
+    ({ id, data }) => `told of job ${data.job_id}, as event ${id}`,
+  );
+  assert.equal(told.data.job_id, accepted.job_id);
 
   const replay = await step(
     "same key again",

@@ -19,6 +19,8 @@ export interface Keys {
   storageSecret: string;
   /** HMAC of the webhooks' URLs. */
   webhookSecret: string;
+  /** What the secrets of webhooks to other servers are sealed with, in base64. */
+  outboundWebhookKey: string;
   /** What the scheduler wakes the worker with. */
   workerKey: string;
   /** What a Prometheus asks for metrics with. */
@@ -76,6 +78,7 @@ export async function generateKeys(): Promise<Keys> {
     signingKey,
     storageSecret: random(32),
     webhookSecret: random(32),
+    outboundWebhookKey: crypto.getRandomValues(new Uint8Array(32)).toBase64(),
     workerKey: random(32),
     metricsToken: random(32),
     falKey: `${crypto.randomUUID()}:${random(16)}`,

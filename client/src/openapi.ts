@@ -111,6 +111,62 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin-webhook-deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a webhook was told, newest first, page by page
+         * @description `status` names those in one state: `pending`, `delivered`, `dropped` (with a `reason`, as of a webhook that is disabled), `dead` (no try was left). `response` is what the last attempt met: `status` is null where no answer came, `text` the first kilobyte of what the server said.
+         */
+        get: operations["getAdminWebhookDeliveries"];
+        put?: never;
+        /**
+         * Tells a webhook once more, or something to try it
+         * @description Either `delivery_id`: the same event, under the same `webhook-id`, at once and with all its tries. Or `webhook_id` and `test: true`: an event of the type `webhook.test`, whatever the webhook has asked for. `ERR_4009` (`disabled`) where the webhook is.
+         */
+        post: operations["postAdminWebhookDeliveries"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin-webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Servers that are told what happens
+         * @description All of them, 20 at most, newest first. No answer but the one that made it has a secret.
+         */
+        get: operations["getAdminWebhooks"];
+        put?: never;
+        /**
+         * Has a server told what happens, and shows the secret that it verifies it with
+         * @description `url` is https on port 443 of a public host; in a local project also http on this machine. `types` are patterns of [events](events.md): a type, a topic (`video.*`), or all (`#`). `secret` is shown this once; [the guide for receivers](webhooks.md) says what a server does with it. `ERR_4009` (`too_many`) where there are 20.
+         */
+        post: operations["postAdminWebhooks"];
+        /**
+         * Tells a server nothing more, and forgets it
+         * @description What waited for it is told to nobody. `ERR_4007` for one that is not there, as in a second call.
+         */
+        delete: operations["deleteAdminWebhooks"];
+        options?: never;
+        head?: never;
+        /**
+         * Changes what a server is told and where, stops it, or gives it another secret
+         * @description What is not given stays. `rotate_secret: true` answers a new `secret`; for 24 hours messages carry a signature by the one before, too. While `is_enabled` is false the server is told nothing, and what waited for it is dropped; enabled again, it hears what happens from then on.
+         */
+        patch: operations["patchAdminWebhooks"];
+        trace?: never;
+    };
     "/app-store-notifications": {
         parameters: {
             query?: never;
@@ -964,7 +1020,7 @@ export interface components {
                 /** Format: uuid */
                 id: string;
                 /** @enum {string} */
-                action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban" | "keep_video" | "remove_video" | "grant_appeal" | "reject_appeal" | "refund_removal" | "hold" | "lift_hold";
+                action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban" | "keep_video" | "remove_video" | "grant_appeal" | "reject_appeal" | "refund_removal" | "hold" | "lift_hold" | "create_webhook" | "change_webhook" | "rotate_webhook_secret" | "delete_webhook";
                 /** Format: uuid */
                 admin_id: string | null;
                 amount: number | null;
@@ -1028,6 +1084,28 @@ export interface components {
             inputs: components["schemas"]["ModelInput"][];
             is_available: boolean;
         };
+        ChangeWebhookRequest: {
+            webhook_id: components["schemas"]["WebhookId"];
+            url?: string | null;
+            types?: components["schemas"]["EventPattern"][] | null;
+            is_enabled?: boolean | null;
+            rotate_secret?: boolean | null;
+            reason: components["schemas"]["Reason"];
+        };
+        ChangeWebhookResponse: {
+            /** Format: uuid */
+            webhook_id: string;
+            url: string;
+            types: string[];
+            is_enabled: boolean;
+            /** @enum {string|null} */
+            disabled_reason: "admin" | "gone" | "failing" | null;
+            /** Format: date-time */
+            failing_since: string | null;
+            /** Format: date-time */
+            created_at: string;
+            secret?: string;
+        };
         ChannelChanges: {
             inbox?: boolean | null;
             push?: boolean | null;
@@ -1050,6 +1128,11 @@ export interface components {
         };
         CreateProjectRequest: {
             name: string;
+        };
+        CreateWebhookRequest: {
+            url: components["schemas"]["WebhookUrl"];
+            types: components["schemas"]["EventPatterns"];
+            reason: components["schemas"]["Reason"];
         };
         CreditedPurchase: {
             transaction_id: string;
@@ -1087,6 +1170,8 @@ export interface components {
         DeleteSessionsResponse: {
             ended: number;
         };
+        /** @enum {string} */
+        DeliveryStatus: "pending" | "delivered" | "dropped" | "dead";
         DeviceCheckRequest: {
             /** Format: base64 */
             device_token: string;
@@ -1109,6 +1194,9 @@ export interface components {
                 retry_after?: number;
             };
         };
+        /** @enum {string} */
+        EventPattern: "video.submitted" | "video.started" | "video.progressed" | "video.completed" | "video.failed" | "video.cancelled" | "credits.changed" | "purchase.credited" | "purchase.refunded" | "account.closed" | "account.merged" | "alert.raised" | "alert.resolved" | "report.made" | "webhook.test" | "video.*" | "credits.*" | "purchase.*" | "account.*" | "alert.*" | "report.*" | "webhook.*" | "#";
+        EventPatterns: components["schemas"]["EventPattern"][];
         /** @enum {string} */
         ExportStatus: "pending" | "ready" | "failed";
         GenerateVideoRequest: {
@@ -1524,6 +1612,14 @@ export interface components {
                 received_at: string;
             }[];
         };
+        SendWebhookRequest: {
+            /** Format: uuid */
+            delivery_id?: string | null;
+            /** Format: uuid */
+            webhook_id?: string | null;
+            /** @constant */
+            test?: true;
+        };
         Statement: string;
         Subscription: {
             product_id: string;
@@ -1630,6 +1726,68 @@ export interface components {
                 percent: number | null;
             };
             next_poll_seconds: number | null;
+        };
+        Webhook: {
+            /** Format: uuid */
+            webhook_id: string;
+            url: string;
+            types: string[];
+            is_enabled: boolean;
+            /** @enum {string|null} */
+            disabled_reason: "admin" | "gone" | "failing" | null;
+            /** Format: date-time */
+            failing_since: string | null;
+            /** Format: date-time */
+            created_at: string;
+        };
+        WebhookDeliveriesResponse: {
+            deliveries: components["schemas"]["WebhookDelivery"][];
+            next_cursor: string | null;
+        };
+        WebhookDelivery: {
+            /** Format: uuid */
+            delivery_id: string;
+            /** Format: uuid */
+            webhook_id: string;
+            /** Format: uuid */
+            event_id: string;
+            type: string;
+            status: components["schemas"]["DeliveryStatus"];
+            attempts: number;
+            /** Format: date-time */
+            attempted_at: string | null;
+            /** Format: date-time */
+            next_attempt_at: string | null;
+            response: {
+                status: number | null;
+                duration_ms: number;
+                text: string;
+            } | null;
+            reason: string | null;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            ended_at: string | null;
+        };
+        /** Format: uuid */
+        WebhookId: string;
+        WebhooksResponse: {
+            webhooks: components["schemas"]["Webhook"][];
+        };
+        WebhookUrl: string;
+        WebhookWithSecret: {
+            /** Format: uuid */
+            webhook_id: string;
+            url: string;
+            types: string[];
+            is_enabled: boolean;
+            /** @enum {string|null} */
+            disabled_reason: "admin" | "gone" | "failing" | null;
+            /** Format: date-time */
+            failing_since: string | null;
+            /** Format: date-time */
+            created_at: string;
+            secret: string;
         };
     };
     responses: {
@@ -2615,6 +2773,409 @@ export interface operations {
             429: components["responses"]["ERR_4004"];
             500: components["responses"]["ERR_6003"];
             503: components["responses"]["ERR_6001"];
+        };
+    };
+    getAdminWebhookDeliveries: {
+        parameters: {
+            query: {
+                /** @example 10 */
+                limit?: number;
+                cursor?: string;
+                /** @example b3f1c9d2-5e60-4a7b-8c14-9d20e6f7a835 */
+                webhook_id: string;
+                /** @example delivered */
+                status?: "pending" | "delivered" | "dropped" | "dead";
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "deliveries": [
+                     *         {
+                     *           "delivery_id": "019ab3f2-8e30-7d66-b1c2-7b3ca0d1e528",
+                     *           "webhook_id": "b3f1c9d2-5e60-4a7b-8c14-9d20e6f7a835",
+                     *           "event_id": "019ab3f2-8e30-7d65-a0b1-7b3ca0d1e527",
+                     *           "type": "webhook.test",
+                     *           "status": "delivered",
+                     *           "attempts": 1,
+                     *           "attempted_at": "2026-11-21T12:00:06.000Z",
+                     *           "next_attempt_at": null,
+                     *           "response": {
+                     *             "status": 200,
+                     *             "duration_ms": 84,
+                     *             "text": "ok"
+                     *           },
+                     *           "reason": null,
+                     *           "created_at": "2026-11-21T12:00:05.000Z",
+                     *           "ended_at": "2026-11-21T12:00:06.000Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookDeliveriesResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    postAdminWebhookDeliveries: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "webhook_id": "b3f1c9d2-5e60-4a7b-8c14-9d20e6f7a835",
+                 *       "test": true
+                 *     }
+                 */
+                "application/json": components["schemas"]["SendWebhookRequest"];
+            };
+        };
+        responses: {
+            /** @description Accepted; the work goes on */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "delivery_id": "019ab3f2-8e30-7d66-b1c2-7b3ca0d1e528",
+                     *       "webhook_id": "b3f1c9d2-5e60-4a7b-8c14-9d20e6f7a835",
+                     *       "event_id": "019ab3f2-8e30-7d65-a0b1-7b3ca0d1e527",
+                     *       "type": "webhook.test",
+                     *       "status": "pending",
+                     *       "attempts": 0,
+                     *       "attempted_at": null,
+                     *       "next_attempt_at": "2026-11-21T12:00:05.000Z",
+                     *       "response": null,
+                     *       "reason": null,
+                     *       "created_at": "2026-11-21T12:00:05.000Z",
+                     *       "ended_at": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookDelivery"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            409: components["responses"]["ERR_4009"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    getAdminWebhooks: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "webhooks": [
+                     *         {
+                     *           "webhook_id": "b3f1c9d2-5e60-4a7b-8c14-9d20e6f7a835",
+                     *           "url": "https://hooks.example.com/kinora",
+                     *           "types": [
+                     *             "video.completed",
+                     *             "video.failed",
+                     *             "alert.*"
+                     *           ],
+                     *           "is_enabled": true,
+                     *           "disabled_reason": null,
+                     *           "failing_since": null,
+                     *           "created_at": "2026-11-21T12:00:00.000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhooksResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    postAdminWebhooks: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "url": "https://hooks.example.com/kinora",
+                 *       "types": [
+                 *         "video.completed",
+                 *         "video.failed",
+                 *         "alert.*"
+                 *       ],
+                 *       "reason": "Our billing counts the videos"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CreateWebhookRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "webhook_id": "b3f1c9d2-5e60-4a7b-8c14-9d20e6f7a835",
+                     *       "url": "https://hooks.example.com/kinora",
+                     *       "types": [
+                     *         "video.completed",
+                     *         "video.failed",
+                     *         "alert.*"
+                     *       ],
+                     *       "is_enabled": true,
+                     *       "disabled_reason": null,
+                     *       "failing_since": null,
+                     *       "created_at": "2026-11-21T12:00:00.000Z",
+                     *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookWithSecret"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            409: components["responses"]["ERR_4009"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001_ERR_6004"];
+        };
+    };
+    deleteAdminWebhooks: {
+        parameters: {
+            query: {
+                /** @example b3f1c9d2-5e60-4a7b-8c14-9d20e6f7a835 */
+                webhook_id: string;
+                /** @example Its server is gone */
+                reason: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; there is nothing to tell */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            413: components["responses"]["ERR_4013"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    patchAdminWebhooks: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "webhook_id": "b3f1c9d2-5e60-4a7b-8c14-9d20e6f7a835",
+                 *       "rotate_secret": true,
+                 *       "reason": "The secret was in a log"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ChangeWebhookRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "webhook_id": "b3f1c9d2-5e60-4a7b-8c14-9d20e6f7a835",
+                     *       "url": "https://hooks.example.com/kinora",
+                     *       "types": [
+                     *         "video.completed",
+                     *         "video.failed",
+                     *         "alert.*"
+                     *       ],
+                     *       "is_enabled": true,
+                     *       "disabled_reason": null,
+                     *       "failing_since": null,
+                     *       "created_at": "2026-11-21T12:00:00.000Z",
+                     *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ChangeWebhookResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001_ERR_6004"];
         };
     };
     postAppStoreNotifications: {

@@ -25,6 +25,7 @@ export function functionsEnvironment(
     // Whoever has this machine is its operator; aal2 asks for a second factor, as the platform does.
     ADMIN_ASSURANCE_LEVEL: "aal1",
     WEBHOOK_SECRET: keys.webhookSecret,
+    OUTBOUND_WEBHOOK_KEY: keys.outboundWebhookKey,
     WORKER_KEY: keys.workerKey,
     METRICS_TOKEN: keys.metricsToken,
     FAL_KEY: keys.falKey,

@@ -3731,6 +3731,28 @@ begin
 end;
 $$;
 
+create function queue.drop_lane(p_kind text, p_lane text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Deletes the open tasks of a lane: nothing of them is left to do.
+begin
+  delete from queue.tasks as t where t.kind = p_kind and t.lane = p_lane and t.failed_at is null;
+end;
+$$;
+
+create function queue.next_run(p_kind text, p_subject uuid)
+returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+  -- When the open task of a subject is tried next; while a worker has it, when its lease ends. Null without one.
+  select t.run_at from queue.tasks as t where t.subject = p_subject and t.kind = p_kind and t.failed_at is null
+$$;
+
 -- Whether a subject has an open task of a kind.
 create function queue.has_open(p_kind text, p_subject uuid)
 returns boolean
@@ -4287,7 +4309,8 @@ return array[
   row('account.merged', '90 days', '{inbox}')::events.type,
   row('alert.raised', '90 days', '{}')::events.type,
   row('alert.resolved', '90 days', '{}')::events.type,
-  row('report.made', '90 days', '{}')::events.type
+  row('report.made', '90 days', '{}')::events.type,
+  row('webhook.test', '7 days', '{}')::events.type
 ];
 
 -- supabase/schemas/events/subscriptions.sql
@@ -4339,6 +4362,23 @@ create table events.subscriptions (
 alter table events.subscriptions enable row level security;
 comment on table events.subscriptions is 'Who hears what. A receiver hears of an event once, whichever of its patterns fit.';
 
+create function events.subscribe(p_channel text, p_target uuid, p_patterns text[], p_priority smallint)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A receiver of a channel hears these patterns from now on, and no others; none where there are none. A second call changes
+-- nothing. Raises check_violation for a pattern that fits nothing. Locks: its subscriptions.
+begin
+  delete from events.subscriptions as s
+  where s.channel = p_channel and s.target = p_target and s.pattern <> all (p_patterns);
+  insert into events.subscriptions (pattern, channel, target, priority)
+  select distinct p.pattern, p_channel, p_target, p_priority from unnest(p_patterns) as p (pattern)
+  on conflict (pattern, channel, target) do nothing;
+end;
+$$;
+
 -- supabase/schemas/events/publishing.sql
 
 create type events.outcome as enum (
@@ -4357,6 +4397,10 @@ create table events.deliveries (
   outcome events.outcome,
   ended_at timestamptz,
   reason text check (char_length(reason) between 1 and 500),
+  -- Of a channel that speaks with a server: how often it has, when last, and what that said, as its operator reads it.
+  attempts integer not null default 0,
+  attempted_at timestamptz,
+  answer jsonb,
   constraint deliveries_once unique nulls not distinct (event_id, channel, target),
   constraint deliveries_end check (
     (outcome is null) = (ended_at is null) and coalesce(outcome not in ('dropped', 'dead'), true) = (reason is null)
@@ -4364,6 +4408,12 @@ create table events.deliveries (
 );
 alter table events.deliveries enable row level security;
 create index deliveries_dead on events.deliveries (channel, ended_at) where outcome = 'dead';
+-- A receiver's, newest first, all of them or those that ended in one way.
+create index deliveries_target on events.deliveries (target, created_at desc, id desc) where target is not null;
+create index deliveries_target_outcome on events.deliveries (target, outcome, created_at desc, id desc)
+  where target is not null and outcome is not null;
+create index deliveries_target_open on events.deliveries (target, created_at desc, id desc)
+  where target is not null and outcome is null;
 comment on table events.deliveries is 'Each event with each of its receivers, and how that ended.';
 
 select core.keep_rows_out_of_logs('events.deliveries');
@@ -4395,17 +4445,9 @@ as $$
 -- the fact is new. Locks: nothing that anybody waits for.
 declare
   v_now constant timestamptz := core.now();
-  v_id constant uuid := core.new_id();
-  v_keep interval;
+  v_id constant uuid := events.write_down(p_type, p_user_id, p_data, p_metadata, v_now);
   v_procedure text;
 begin
-  select t.keep into v_keep from unnest(events.types()) as t where t.type = p_type;
-  if not found then
-    raise exception 'there is no type of event %', p_type using errcode = 'invalid_parameter_value';
-  end if;
-  insert into events.log (id, type, user_id, data, metadata, created_at, expires_at)
-  values (v_id, p_type, p_user_id, p_data, p_metadata, v_now, v_now + v_keep);
-
   insert into events.deliveries (event_id, channel, target, created_at)
   select distinct v_id, s.channel, s.target, v_now
   from events.subscriptions as s
@@ -4429,6 +4471,47 @@ begin
     end;
   end loop;
   return v_id;
+end;
+$$;
+
+create function events.write_down(p_type text, p_user_id uuid, p_data jsonb, p_metadata jsonb, p_now timestamptz)
+returns uuid
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- An event in the log, and told nobody yet: its id. Raises invalid_parameter_value for a type that is none.
+declare
+  v_id constant uuid := core.new_id();
+  v_keep interval;
+begin
+  select t.keep into v_keep from unnest(events.types()) as t where t.type = p_type;
+  if not found then
+    raise exception 'there is no type of event %', p_type using errcode = 'invalid_parameter_value';
+  end if;
+  insert into events.log (id, type, user_id, data, metadata, created_at, expires_at)
+  values (v_id, p_type, p_user_id, p_data, p_metadata, p_now, p_now + v_keep);
+  return v_id;
+end;
+$$;
+
+create function events.tell(p_type text, p_data jsonb, p_channel text, p_target uuid, p_metadata jsonb default '{}')
+returns uuid
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Writes down what only one receiver is to hear, whatever it has asked for: the id of its delivery. A second call tells it
+-- again, as another event. Raises as events.publish. Locks: nothing that anybody waits for.
+declare
+  v_now constant timestamptz := core.now();
+  v_delivery events.deliveries;
+begin
+  insert into events.deliveries (event_id, channel, target, created_at)
+  values (events.write_down(p_type, null, p_data, p_metadata, v_now), p_channel, p_target, v_now)
+  returning * into v_delivery;
+  perform events.add_task(v_delivery, p_type, null);
+  return v_delivery.id;
 end;
 $$;
 
@@ -4526,6 +4609,51 @@ begin
 end;
 $$;
 
+create function events.note_attempt(p_delivery_id uuid, p_answer jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Counts an attempt at a delivery, with what the server that was spoken to said. Locks: the delivery.
+begin
+  update events.deliveries as d
+  set attempts = d.attempts + 1, attempted_at = core.now(), answer = p_answer
+  where d.id = p_delivery_id;
+end;
+$$;
+
+create function events.drop_open(p_channel text, p_target uuid, p_reason text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A receiver is told nothing of what it has not been told yet: its open deliveries are dropped, with their tasks, in one
+-- go however many they are. An attempt that is at work may deliver all the same, and then says so. A second call finds
+-- nothing. Locks: deliveries → tasks.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  update events.deliveries as d
+  set outcome = 'dropped', ended_at = v_now, reason = p_reason
+  where d.channel = p_channel and d.target = p_target and d.outcome is null;
+  perform queue.drop_lane(c.kind, p_target::text) from events.channels as c where c.channel = p_channel;
+end;
+$$;
+
+create function events.is_open(p_event_id uuid)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Whether somebody is still to be told of an event.
+begin
+  return exists (select from events.deliveries as d where d.event_id = p_event_id and d.outcome is null);
+end;
+$$;
+
 -- supabase/schemas/events/forgetting.sql
 
 -- What is over: events whose time has come, and those about what their user has taken back. Everywhere an event is locked
@@ -4569,10 +4697,14 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- The rule `events`: removes those whose time is over, as events.remove does. Locks: as there.
+-- The rule `events`: removes those whose time is over, once all are told, as events.remove does. A server is told for three
+-- days, and some types are kept for one. Locks: as there.
 begin
   return events.remove(array(
-    select l.id from events.log as l where l.expires_at <= p_before limit p_batch for update skip locked
+    select l.id from events.log as l
+    where l.expires_at <= p_before and not events.is_open(l.id)
+    limit p_batch
+    for update skip locked
   ));
 end;
 $$;
@@ -10195,11 +10327,11 @@ immutable
 return '{
   "@endpoints": [
     "admin-adjust-credits", "admin-models", "admin-refund-credits", "admin-reports", "admin-users",
-    "app-store-notifications", "appeals", "apple-identity-notifications", "cancel-video", "credits",
-    "delete-video-job", "device-check", "generate-video", "generate-videos", "health", "merge-guest", "metrics",
-    "models", "notifications", "process-jobs", "products", "projects", "provider-webhook", "purchases", "push-tokens",
-    "recover-guest", "reports", "sessions", "takedown-notices", "uploads", "user-export", "user-profile",
-    "video-jobs", "video-status"
+    "admin-webhook-deliveries", "admin-webhooks", "app-store-notifications", "appeals",
+    "apple-identity-notifications", "cancel-video", "credits", "delete-video-job", "device-check", "generate-video",
+    "generate-videos", "health", "merge-guest", "metrics", "models", "notifications", "process-jobs", "products",
+    "projects", "provider-webhook", "purchases", "push-tokens", "recover-guest", "reports", "sessions",
+    "takedown-notices", "uploads", "user-export", "user-profile", "video-jobs", "video-status"
   ],
   "@statuses": [
     "200", "201", "202", "204", "304", "400", "401", "402", "403", "404", "405", "409", "410", "413", "415", "422",
@@ -10214,19 +10346,21 @@ return '{
   "@procedures": [
     "admin_adjust_credits", "admin_models", "admin_refund_credits", "app_store_notifications", "appeals",
     "apple_identity_notifications", "begin_device_check", "cancel_video", "claim_submission", "claim_tasks",
-    "credits", "delete_projects", "delete_push_tokens", "delete_sessions", "delete_uploads", "delete_user_profile",
-    "delete_video_job", "deliver_inbox", "enter_device_lane", "erase_account", "finish_apple_revocation",
-    "finish_consumption", "finish_export", "finish_export_deletion", "finish_notification_history", "finish_push",
-    "generate_video", "generate_videos", "get_admin_reports", "get_admin_users", "get_notifications", "get_projects",
-    "get_purchases", "get_sessions", "get_uploads", "get_user_profile", "grant_device_credits", "health",
-    "keep_apple_token", "keep_signed_urls", "leave_device_lane", "load_consumption", "load_erasure", "load_export",
-    "load_export_page", "load_notification_history", "load_upload", "load_upload_files", "merge_guest", "metrics",
-    "models", "patch_admin_reports", "patch_notifications", "patch_projects", "patch_uploads", "patch_user_profile",
-    "post_admin_users", "post_projects", "post_purchases", "post_push_tokens", "post_uploads", "products",
-    "provider_webhook", "record_cancel", "record_device_intent", "record_error", "record_files_deleted",
-    "record_fingerprint", "record_image", "record_metrics", "record_notification_history", "record_poll",
-    "record_stored", "record_submission", "record_unusable_result", "record_upload_tidied", "recover_guest",
-    "renew_tasks", "reports", "retry_task", "takedown_notices", "user_export", "video_jobs", "video_status"
+    "credits", "delete_admin_webhooks", "delete_projects", "delete_push_tokens", "delete_sessions", "delete_uploads",
+    "delete_user_profile", "delete_video_job", "deliver_inbox", "enter_device_lane", "erase_account",
+    "finish_apple_revocation", "finish_consumption", "finish_export", "finish_export_deletion",
+    "finish_notification_history", "finish_push", "finish_webhook_delivery", "generate_video", "generate_videos",
+    "get_admin_reports", "get_admin_users", "get_admin_webhook_deliveries", "get_admin_webhooks", "get_notifications",
+    "get_projects", "get_purchases", "get_sessions", "get_uploads", "get_user_profile", "grant_device_credits",
+    "health", "keep_apple_token", "keep_signed_urls", "leave_device_lane", "load_consumption", "load_erasure",
+    "load_export", "load_export_page", "load_notification_history", "load_upload", "load_upload_files", "merge_guest",
+    "metrics", "models", "patch_admin_reports", "patch_admin_webhooks", "patch_notifications", "patch_projects",
+    "patch_uploads", "patch_user_profile", "post_admin_users", "post_admin_webhook_deliveries", "post_admin_webhooks",
+    "post_projects", "post_purchases", "post_push_tokens", "post_uploads", "products", "provider_webhook",
+    "record_cancel", "record_device_intent", "record_error", "record_files_deleted", "record_fingerprint",
+    "record_image", "record_metrics", "record_notification_history", "record_poll", "record_stored",
+    "record_submission", "record_unusable_result", "record_upload_tidied", "recover_guest", "renew_tasks", "reports",
+    "retry_task", "takedown_notices", "user_export", "video_jobs", "video_status"
   ],
   "@policies": [
     "video_generation", "uncaptured_jobs", "generation_attempts", "generation_attempts_network", "device_check",
@@ -10504,7 +10638,8 @@ $$;
 
 create type ops.admin_action as enum (
   'make_admin', 'remove_admin', 'refund_credits', 'adjust_credits', 'enable_model', 'disable_model', 'ban', 'unban',
-  'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal', 'refund_removal', 'hold', 'lift_hold'
+  'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal', 'refund_removal', 'hold', 'lift_hold',
+  'create_webhook', 'change_webhook', 'rotate_webhook_secret', 'delete_webhook'
 );
 
 -- The one place for free text about users: the ledger has none.
@@ -11379,6 +11514,334 @@ $$;
 comment on function ops.trace(text, timestamptz, interval) is
   'Everything that a request did, as far as the database knows: order by at. A job is looked for among those that were
 accepted within p_within of p_at.';
+
+-- supabase/schemas/webhooks/webhooks.sql
+
+-- webhooks: other servers that are told what happened. In this order: webhooks.sql (who is told what), sending.sql (how a
+-- delivery goes on).
+
+create schema webhooks;
+
+-- Why a webhook is told nothing.
+create type webhooks.disabled_reason as enum (
+  'admin',
+  'gone', -- it answered 410
+  'failing' -- five days without a success
+);
+
+create table webhooks.webhooks (
+  -- Given by who seals the secret, which is bound to it.
+  id uuid primary key,
+  url text not null check (char_length(url) between 1 and 2048),
+  -- What it hears: patterns of events.
+  types text[] not null check (cardinality(types) between 1 and 20),
+  is_enabled boolean not null default true,
+  disabled_reason webhooks.disabled_reason,
+  -- Since when no attempt has succeeded; null where the last one did, or none was made.
+  failing_since timestamptz,
+  created_at timestamptz not null,
+  constraint webhooks_disabled check (is_enabled = (disabled_reason is null))
+);
+alter table webhooks.webhooks enable row level security;
+comment on table webhooks.webhooks is 'Servers that are told what happened.';
+
+create table webhooks.secrets (
+  webhook_id uuid not null references webhooks.webhooks on delete cascade,
+  -- AES-GCM by a key that the functions alone have: whoever reads this cannot sign with it.
+  sealed text not null check (sealed ~ '^v1\.[A-Za-z0-9+/]+=*$'),
+  created_at timestamptz not null,
+  -- A secret that was replaced signs until then; null for the one that is in use.
+  expires_at timestamptz,
+  primary key (webhook_id, sealed)
+);
+alter table webhooks.secrets enable row level security;
+create unique index secrets_in_use on webhooks.secrets (webhook_id) where expires_at is null;
+create index secrets_expiry on webhooks.secrets (expires_at) where expires_at is not null;
+comment on table webhooks.secrets is 'What messages to a webhook are signed with, sealed.';
+
+select core.keep_rows_out_of_logs('webhooks.webhooks');
+select core.keep_rows_out_of_logs('webhooks.secrets');
+
+-- How many webhooks there are at most. Each has two deliveries at work at once: no more than `concurrency` of the kind
+-- `deliver_webhook` lets be.
+create function webhooks.most()
+returns integer
+language sql
+immutable
+return 20;
+
+-- A webhook as the API shows it.
+create function webhooks.webhook_json(p_webhook webhooks.webhooks)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'webhook_id', (p_webhook).id, 'url', (p_webhook).url, 'types', to_jsonb((p_webhook).types),
+  'is_enabled', (p_webhook).is_enabled, 'disabled_reason', (p_webhook).disabled_reason,
+  'failing_since', core.to_iso((p_webhook).failing_since), 'created_at', core.to_iso((p_webhook).created_at)
+);
+
+-- What the operator's record says of a webhook. Of its address the host: the rest may be what lets one write there.
+create function webhooks.record_json(p_webhook webhooks.webhooks)
+returns jsonb
+language sql
+immutable
+return jsonb_build_object(
+  'host', substring((p_webhook).url from '^https?://([^/?#]+)'), 'types', to_jsonb((p_webhook).types),
+  'is_enabled', (p_webhook).is_enabled
+);
+
+create function webhooks.add(p_id uuid, p_url text, p_types text[], p_sealed text)
+returns webhooks.webhooks
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes a webhook that hears p_types from now on; null where there are webhooks.most() of them. A second call with the id
+-- raises unique_violation. Locks: the table against others that add, so that no two are the last.
+declare
+  v_now timestamptz;
+  v_webhook webhooks.webhooks;
+begin
+  lock table webhooks.webhooks in share row exclusive mode;
+  v_now := core.now();
+  if (select count(*) from webhooks.webhooks) >= webhooks.most() then
+    return null;
+  end if;
+  insert into webhooks.webhooks (id, url, types, created_at) values (p_id, p_url, p_types, v_now) returning * into v_webhook;
+  insert into webhooks.secrets (webhook_id, sealed, created_at) values (p_id, p_sealed, v_now);
+  perform events.subscribe('webhook', p_id, p_types, 5::smallint);
+  return v_webhook;
+end;
+$$;
+
+create function webhooks.change(p_id uuid, p_url text, p_types text[], p_is_enabled boolean)
+returns webhooks.webhooks
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Changes what is not null of a webhook. One that is disabled hears nothing, and what waited for it is dropped; one that is
+-- enabled again hears what happens from now on, and has its five days anew. A second call changes nothing. The caller has
+-- locked it. Locks: its deliveries → their tasks.
+declare
+  v_webhook webhooks.webhooks;
+begin
+  update webhooks.webhooks as w
+  set url = coalesce(p_url, w.url), types = coalesce(p_types, w.types),
+      is_enabled = coalesce(p_is_enabled, w.is_enabled),
+      disabled_reason = case
+        when coalesce(p_is_enabled, w.is_enabled) then null
+        else coalesce(w.disabled_reason, 'admin')
+      end,
+      failing_since = case when p_is_enabled and not w.is_enabled then null else w.failing_since end
+  where w.id = p_id
+  returning w.* into v_webhook;
+  if v_webhook.is_enabled then
+    perform events.subscribe('webhook', p_id, v_webhook.types, 5::smallint);
+  else
+    perform webhooks.silence(p_id);
+  end if;
+  return v_webhook;
+end;
+$$;
+
+create function webhooks.silence(p_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Tells a webhook nothing more: its subscriptions go, and what waited for it is dropped. A second call finds nothing.
+-- Locks: its deliveries → their tasks.
+begin
+  perform events.subscribe('webhook', p_id, '{}', 5::smallint);
+  perform events.drop_open('webhook', p_id, 'the webhook is disabled');
+end;
+$$;
+
+create function webhooks.rotate_secret(p_id uuid, p_sealed text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Signs with a new secret from now on, and for 24 hours with the one before, too. Five at most sign at once: whoever
+-- rotates again and again, since the answers were lost, does not lengthen every message. The caller has locked the
+-- webhook. Locks: its secrets.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  update webhooks.secrets as s set expires_at = v_now + interval '24 hours' where s.webhook_id = p_id and s.expires_at is null;
+  insert into webhooks.secrets (webhook_id, sealed, created_at) values (p_id, p_sealed, v_now);
+  delete from webhooks.secrets as s
+  where s.webhook_id = p_id and s.expires_at is not null and s.sealed not in (
+    select k.sealed from webhooks.secrets as k
+    where k.webhook_id = p_id and k.expires_at > v_now
+    order by k.expires_at desc
+    limit 4
+  );
+end;
+$$;
+
+-- supabase/schemas/webhooks/sending.sql
+
+create function webhooks.delivery_facts(p_delivery_id uuid)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What the worker sends for a delivery, where to, and the sealed secrets to sign it with, the one in use first: `{ event,
+-- webhook }`. Null where the event or the webhook is gone, or the webhook is disabled.
+begin
+  return (
+    select jsonb_build_object(
+      'event', jsonb_build_object(
+        'id', l.id, 'type', l.type, 'user_id', l.user_id, 'data', l.data, 'created_at', core.to_iso(l.created_at)
+      ),
+      'webhook', jsonb_build_object('id', w.id, 'url', w.url, 'secrets', (
+        select jsonb_agg(s.sealed order by s.expires_at desc nulls first)
+        from webhooks.secrets as s
+        where s.webhook_id = w.id and coalesce(s.expires_at > core.now(), true)
+      ))
+    )
+    from events.deliveries as d
+    join events.log as l on l.id = d.event_id
+    join webhooks.webhooks as w on w.id = d.target
+    where d.id = p_delivery_id and w.is_enabled
+  );
+end;
+$$;
+
+create function webhooks.retry_delay(p_tries integer)
+returns interval
+language sql
+volatile
+set search_path = ''
+as $$
+  -- How long to wait after so many attempts: the schedule of Standard Webhooks, which ends after three days, and up to a
+  -- tenth more, so that what failed together does not come back together.
+  select (
+    '{5 seconds, 5 minutes, 30 minutes, 2 hours, 5 hours, 10 hours, 14 hours, 20 hours, 24 hours}'::interval[]
+  )[least(greatest(p_tries, 1), 9)] * (1 + 0.1 * random())
+$$;
+
+create function webhooks.end_attempt(
+  p_task_id bigint, p_attempt integer, p_delivery_id uuid, p_answer jsonb, p_failure text, p_retry_after integer,
+  p_is_final boolean
+)
+returns text
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What became of an attempt, with the answer as the operator reads it (`{ status, duration_ms, text }`): `delivered` where
+-- p_failure is null; else `waiting` for the next try, `dead` after the last one or with p_is_final, `dropped` where the webhook is gone or
+-- disabled meanwhile, `disabled` where this attempt disabled it: it answered 410, or nothing has succeeded for five days.
+-- `lost`, and nothing changes, for a failure of an attempt that lost its task to another; what was delivered stays so.
+-- Locks: webhook → deliveries → tasks → alert.
+declare
+  v_now timestamptz;
+  v_delivery events.deliveries;
+  v_webhook webhooks.webhooks;
+  v_task queue.tasks;
+  v_reason webhooks.disabled_reason;
+begin
+  select d.* into v_delivery from events.deliveries as d where d.id = p_delivery_id;
+  if p_failure is null then
+    update webhooks.webhooks as w set failing_since = null where w.id = v_delivery.target and w.failing_since is not null;
+    perform events.note_attempt(p_delivery_id, p_answer);
+    perform events.end_delivery(p_delivery_id, 'delivered');
+    perform queue.finish(p_task_id, p_attempt);
+    return 'delivered';
+  end if;
+
+  select w.* into v_webhook from webhooks.webhooks as w where w.id = v_delivery.target for no key update;
+  select t.* into v_task from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt and t.failed_at is null;
+  if v_task.id is null then
+    return 'lost';
+  end if;
+  if p_answer is not null then
+    perform events.note_attempt(p_delivery_id, p_answer);
+  end if;
+  if v_webhook.is_enabled is not true then
+    perform events.end_delivery(p_delivery_id, 'dropped', 'the webhook is disabled');
+    perform queue.finish(p_task_id, p_attempt);
+    return 'dropped';
+  end if;
+
+  if p_is_final then
+    perform queue.finish(p_task_id, p_attempt);
+    perform webhooks.give_up_delivery(p_delivery_id, p_failure);
+    return 'dead';
+  end if;
+
+  v_now := core.now();
+  v_reason := case
+    when (p_answer ->> 'status')::integer = 410 then 'gone'
+    when v_webhook.failing_since <= v_now - interval '5 days' then 'failing'
+  end;
+  if v_reason is not null then
+    update webhooks.webhooks as w
+    set is_enabled = false, disabled_reason = v_reason, failing_since = coalesce(w.failing_since, v_now)
+    where w.id = v_webhook.id;
+    perform webhooks.silence(v_webhook.id);
+    perform ops.raise_alert('webhook_disabled', format('webhook %s', v_webhook.id), jsonb_build_object(
+      'host', webhooks.record_json(v_webhook) -> 'host', 'reason', v_reason, 'failure', p_failure
+    ));
+    return 'disabled';
+  end if;
+  if v_webhook.failing_since is null then
+    update webhooks.webhooks as w set failing_since = v_now where w.id = v_webhook.id;
+  end if;
+  return queue.retry(p_task_id, p_attempt, p_failure, extract(epoch from greatest(
+    webhooks.retry_delay(v_task.attempts - v_task.uncounted_attempts),
+    -- Whoever asks for more than a day is asked again after one.
+    case when p_retry_after is not null then make_interval(secs => least(p_retry_after, 86400)) end
+  )));
+end;
+$$;
+
+create function webhooks.give_up_delivery(p_delivery_id uuid, p_error text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- No try is left to tell a webhook: the operator is told, but of an alert that could not be told, which would raise the
+-- next one for ever. A second call tells once more. Locks: delivery → alert.
+declare
+  v_event constant events.log := events.of_delivery(p_delivery_id);
+begin
+  perform events.end_delivery(p_delivery_id, 'dead', coalesce(p_error, 'no cause was given'));
+  if coalesce(v_event.type not like 'alert.%', true) then
+    perform ops.raise_alert(
+      'delivery_dead',
+      (select format('webhook %s', d.target) from events.deliveries as d where d.id = p_delivery_id),
+      jsonb_build_object('delivery_id', p_delivery_id)
+    );
+  end if;
+end;
+$$;
+
+create function webhooks.delivery_json(p_delivery events.deliveries)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  -- A delivery as the operator sees it.
+  select jsonb_build_object(
+    'delivery_id', (p_delivery).id, 'webhook_id', (p_delivery).target, 'event_id', (p_delivery).event_id, 'type', l.type,
+    'status', coalesce((p_delivery).outcome::text, 'pending'), 'attempts', (p_delivery).attempts,
+    'attempted_at', core.to_iso((p_delivery).attempted_at),
+    'next_attempt_at', core.to_iso(queue.next_run('deliver_webhook', (p_delivery).id)),
+    'response', (p_delivery).answer, 'reason', (p_delivery).reason, 'created_at', core.to_iso((p_delivery).created_at),
+    'ended_at', core.to_iso((p_delivery).ended_at)
+  )
+  from events.log as l where l.id = (p_delivery).event_id
+$$;
 
 -- supabase/schemas/purchases/products.sql
 
@@ -13642,6 +14105,31 @@ begin
 end;
 $$;
 grant execute on function api.post_admin_users to service_role;
+
+-- supabase/schemas/api/webhook-tasks.sql
+
+-- What the handlers of the domain `webhooks` call, in _shared/webhooks/tasks.ts.
+
+create function api.finish_webhook_delivery(
+  p_task_id bigint, p_attempt integer, p_delivery_id uuid, p_answer jsonb default null, p_failure text default null,
+  p_retry_after integer default null, p_is_final boolean default false
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Ends an attempt of a `deliver_webhook` task: `data` is `{ outcome }`, as webhooks.end_attempt says it. p_answer is what
+-- the server said, `{ status, duration_ms, text }`, null where none was asked; p_failure why that is no success; p_retry_after,
+-- in seconds, what it asked for; p_is_final whether every other attempt would fail alike. A second call changes nothing more. Locks: webhook → deliveries → tasks → alert.
+begin
+  return guard.answer(jsonb_build_object('outcome', webhooks.end_attempt(
+    p_task_id, p_attempt, p_delivery_id, p_answer, p_failure, p_retry_after, p_is_final
+  )));
+end;
+$$;
+grant execute on function api.finish_webhook_delivery to service_role;
 
 -- supabase/schemas/api/cancel-video.sql
 
@@ -16734,3 +17222,272 @@ as $$
 select guard.answer(ops.metric_families());
 $$;
 grant execute on function api.metrics to service_role;
+
+-- supabase/schemas/api/admin-webhooks.sql
+
+create function api.get_admin_webhooks(p_admin_id uuid, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- All webhooks, newest first, 20 at most: `data` is `{ webhooks }`, as webhooks.webhook_json has them. Counts against `admin`.
+-- Locks: rate-limit row.
+declare
+  v_caller record;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-webhooks', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  return guard.answer(
+    jsonb_build_object('webhooks', (
+      select coalesce(jsonb_agg(webhooks.webhook_json(w) order by w.created_at desc, w.id desc), '[]') from webhooks.webhooks as w
+    )),
+    v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.get_admin_webhooks to service_role;
+
+create function api.post_admin_webhooks(
+  p_admin_id uuid, p_request_id text, p_webhook_id uuid, p_url text, p_types text[], p_sealed_secret text, p_reason text,
+  p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Makes a webhook, as webhooks.add: `data` is it. resource/wrong-state (`too_many`) where there are 20. A second call, with
+-- another id, makes another. Counts against `admin`. Locks: rate-limit row → the table against others that add.
+declare
+  v_caller record;
+  v_webhook webhooks.webhooks;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-webhooks', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  v_webhook := webhooks.add(p_webhook_id, p_url, p_types, p_sealed_secret);
+  if v_webhook.id is null then
+    return guard.in_language(
+      guard.refusal('resource/wrong-state', jsonb_build_object('status', 'too_many'), v_caller.limits), v_caller.language
+    );
+  end if;
+  insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
+  values (
+    'create_webhook', p_admin_id, format('webhook %s', p_webhook_id),
+    jsonb_build_object('before', null, 'after', webhooks.record_json(v_webhook)), p_reason, p_request_id, core.now()
+  );
+  return guard.answer(webhooks.webhook_json(v_webhook), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.post_admin_webhooks to service_role;
+
+create function api.patch_admin_webhooks(
+  p_admin_id uuid, p_request_id text, p_webhook_id uuid, p_reason text, p_url text default null, p_types text[] default null,
+  p_is_enabled boolean default null, p_sealed_secret text default null, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Changes what is given of a webhook, as webhooks.change, and its secret, as webhooks.rotate_secret: `data` is the webhook.
+-- resource/not-found for one that is not there. A second call changes nothing, and writes nothing down, but for a secret.
+-- Counts against `admin`. Locks: rate-limit row → webhook → its deliveries → their tasks.
+declare
+  v_caller record;
+  v_before webhooks.webhooks;
+  v_after webhooks.webhooks;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-webhooks', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  select w.* into v_before from webhooks.webhooks as w where w.id = p_webhook_id for no key update;
+  if not found then
+    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+  end if;
+  v_after := webhooks.change(p_webhook_id, p_url, p_types, p_is_enabled);
+  if v_after is distinct from v_before then
+    insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
+    values (
+      'change_webhook', p_admin_id, format('webhook %s', p_webhook_id),
+      jsonb_build_object('before', webhooks.record_json(v_before), 'after', webhooks.record_json(v_after)),
+      p_reason, p_request_id, core.now()
+    );
+  end if;
+  if p_sealed_secret is not null then
+    perform webhooks.rotate_secret(p_webhook_id, p_sealed_secret);
+    insert into ops.admin_actions (action, admin_id, subject, reason, request_id, created_at)
+    values (
+      'rotate_webhook_secret', p_admin_id, format('webhook %s', p_webhook_id), p_reason, p_request_id, core.now()
+    );
+  end if;
+  return guard.answer(webhooks.webhook_json(v_after), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.patch_admin_webhooks to service_role;
+
+create function api.delete_admin_webhooks(
+  p_admin_id uuid, p_request_id text, p_webhook_id uuid, p_reason text, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Deletes a webhook with its secrets, and drops what waited for it: `data` is `{ webhook_id }`. resource/not-found for one that
+-- is not there, as in a second call. Counts against `admin`. Locks: rate-limit row → webhook → its deliveries → their tasks.
+declare
+  v_caller record;
+  v_webhook webhooks.webhooks;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-webhooks', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  delete from webhooks.webhooks as w where w.id = p_webhook_id returning w.* into v_webhook;
+  if not found then
+    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+  end if;
+  perform webhooks.silence(p_webhook_id);
+  insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
+  values (
+    'delete_webhook', p_admin_id, format('webhook %s', p_webhook_id),
+    jsonb_build_object('before', webhooks.record_json(v_webhook), 'after', null), p_reason, p_request_id, core.now()
+  );
+  return guard.answer(jsonb_build_object('webhook_id', p_webhook_id), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.delete_admin_webhooks to service_role;
+
+-- supabase/schemas/api/admin-webhook-deliveries.sql
+
+create function api.get_admin_webhook_deliveries(
+  p_admin_id uuid, p_webhook_id uuid, p_limit integer, p_status text default null, p_after jsonb default null,
+  p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- A page of what a webhook was told or is to be told, newest first, or of what is in one state: `data` is `{ deliveries,
+-- next }`, deliveries being as webhooks.delivery_json has them; none where there is no such webhook. Counts against `admin`.
+-- Locks: rate-limit row.
+declare
+  v_caller record;
+  v_before constant timestamptz := coalesce((p_after ->> 'created_at')::timestamptz, 'infinity');
+  v_before_id constant uuid := coalesce((p_after ->> 'id')::uuid, '00000000-0000-0000-0000-000000000000');
+  v_deliveries jsonb;
+  v_next jsonb;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-webhook-deliveries', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  select coalesce(jsonb_agg(webhooks.delivery_json(p.shown) order by p.place) filter (where p.place <= p_limit), '[]'),
+    case when count(*) > p_limit then jsonb_agg(jsonb_build_object(
+      'created_at', (p.shown).created_at, 'id', (p.shown).id
+    ) order by p.place) -> p_limit - 1 end
+  into v_deliveries, v_next
+  from (
+    select f.shown, row_number() over (order by (f.shown).created_at desc, (f.shown).id desc) as place
+    -- Each from its index: one condition for all would read the whole to find the few.
+    from (
+      (
+        select d as shown from events.deliveries as d
+        where p_status is null and d.target = p_webhook_id and (d.created_at, d.id) < (v_before, v_before_id)
+        order by d.created_at desc, d.id desc
+        limit p_limit + 1
+      )
+      union all
+      (
+        select d as shown from events.deliveries as d
+        where p_status = 'pending' and d.target = p_webhook_id and d.outcome is null
+          and (d.created_at, d.id) < (v_before, v_before_id)
+        order by d.created_at desc, d.id desc
+        limit p_limit + 1
+      )
+      union all
+      (
+        select d as shown from events.deliveries as d
+        where p_status <> 'pending' and d.target = p_webhook_id and d.outcome = nullif(p_status, 'pending')::events.outcome
+          and (d.created_at, d.id) < (v_before, v_before_id)
+        order by d.created_at desc, d.id desc
+        limit p_limit + 1
+      )
+    ) as f
+  ) as p;
+  return guard.answer(jsonb_build_object('deliveries', v_deliveries, 'next', v_next), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.get_admin_webhook_deliveries to service_role;
+
+create function api.post_admin_webhook_deliveries(
+  p_admin_id uuid, p_request_id text, p_delivery_id uuid default null, p_webhook_id uuid default null,
+  p_test boolean default null, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Sends what a delivery told once more, under the same id and with all its tries; or, with p_webhook_id and p_test, an event
+-- of the type `webhook.test` to that webhook: `data` is the delivery. One that waits is tried at once. resource/not-found
+-- where it is not there, or its webhook is gone; resource/wrong-state (`disabled`) where the webhook is disabled. A second
+-- call sends it again. Counts against `admin`. Locks: rate-limit row → webhook → delivery → task.
+declare
+  v_caller record;
+  v_delivery_id uuid;
+  v_webhook webhooks.webhooks;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-webhook-deliveries', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  select w.* into v_webhook
+  from webhooks.webhooks as w
+  where w.id = coalesce(
+    p_webhook_id, (select d.target from events.deliveries as d where d.id = p_delivery_id and d.channel = 'webhook')
+  )
+  for no key update;
+  if not found then
+    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+  end if;
+  if not v_webhook.is_enabled then
+    return guard.in_language(
+      guard.refusal('resource/wrong-state', jsonb_build_object('status', 'disabled'), v_caller.limits), v_caller.language
+    );
+  end if;
+  if p_test then
+    v_delivery_id := events.tell(
+      'webhook.test', jsonb_build_object('webhook_id', v_webhook.id), 'webhook', v_webhook.id,
+      jsonb_build_object('request_id', p_request_id)
+    );
+  else
+    v_delivery_id := p_delivery_id;
+    if not events.deliver_again(v_delivery_id) then
+      perform queue.hasten('deliver_webhook', v_delivery_id);
+    end if;
+  end if;
+  return guard.answer(
+    (select webhooks.delivery_json(d) from events.deliveries as d where d.id = v_delivery_id), v_caller.limits,
+    v_caller.language
+  );
+end;
+$$;
+grant execute on function api.post_admin_webhook_deliveries to service_role;

@@ -99,10 +99,17 @@ values
   -- With a quarter of an hour between them at most, 100 tries are some 19 hours; a push is worth a day.
   ('deliver_push', 20, 100, 'exponential', 5, 900, 15, 60, 5, 'notify.give_up_delivery', null, 'notify.push_facts')
 on conflict (kind) do update set on_dead = excluded.on_dead, facts = excluded.facts;
+-- Those with lanes. Two at once for a server, and for all 20 that there can be: none waits for another. An attempt takes
+-- 10 s at most; when the next is, webhooks.retry_delay says, and ten of them are the schedule of Standard Webhooks.
+insert into queue.kinds
+  (kind, concurrency, lane_concurrency, tries, backoff, base_seconds, max_seconds, lease_seconds, timeout_seconds, priority, on_dead, facts)
+values
+  ('deliver_webhook', 40, 2, 10, 'exponential', 5, 3600, 15, 60, 6, 'webhooks.give_up_delivery', 'webhooks.delivery_facts')
+on conflict (kind) do update set on_dead = excluded.on_dead, facts = excluded.facts;
 
 -- events: who hears what. The operator may change the subscriptions.
 insert into events.channels (channel, kind, procedure) values
-  ('inbox', 'deliver_inbox', null), ('realtime', null, 'notify.tell')
+  ('inbox', 'deliver_inbox', null), ('realtime', null, 'notify.tell'), ('webhook', 'deliver_webhook', null)
 on conflict (channel) do update set kind = excluded.kind, procedure = excluded.procedure;
 insert into events.channels (channel, kind, audience) values ('push', 'deliver_push', 'notify.has_devices')
 on conflict (channel) do update set kind = excluded.kind, audience = excluded.audience;
@@ -178,6 +185,8 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
     'safety.cases', 'decided_at', 'not exists (select from videos.jobs as j where j.id = t.job_id)'),
   ('notifications', 'What stands in an inbox, from its delivery, read or not', '90 days', 10000, '10 minutes',
     'notify.notifications', 'created_at', null),
+  ('webhook_secrets', 'Secrets of webhooks that were replaced, from the end of the 24 hours in which both sign', '0', 1000,
+    '1 hour', 'webhooks.secrets', 'expires_at', null),
   ('error_log', 'Recorded errors, from their minute', '30 days', 10000, '10 minutes', 'ops.error_log', 'minute', null),
   ('alerts', 'Alerts, from when they were met last', '90 days', 10000, '1 day', 'ops.alerts', 'last_at', null),
   ('metric_minutes', 'What the functions counted, by minute', '2 days', 10000, '1 hour',
@@ -203,7 +212,7 @@ on conflict (name) do update
 -- What is more than to delete rows by a time of theirs.
 insert into ops.retention_rules (name, what, keep, batch, every, procedure) values
   -- How long each type is kept stands in its declaration; this is what is added to it.
-  ('events', 'Events with their deliveries and the dead letters of these, from the end of what their type says', '0', 10000,
+  ('events', 'Events with their deliveries and the dead letters of these, from the end of what their type says, once all are told', '0', 10000,
     '10 minutes', 'events.sweep'),
   ('rate_limit_hits', 'Rate-limit counters, from when they count nothing any more', '0', 10000, '10 minutes', 'guard.sweep_hits'),
   ('deleted_jobs', 'What a deleted job said, and the record of its files, from the deletion', '30 days', 1000, '10 minutes',
@@ -299,7 +308,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   ('devices.intents', '{lane,network}', 'kept', null, 'moves',
     'a network without a user, which counts in the limits of grants, until the rule device_intents'),
   ('accounts.users', '{notification_preferences}', 'blanked', '{}', 'stays', 'what the user wants to hear of'),
-  ('events.deliveries', '{id,event_id,channel,target,reason}', 'erased', null, 'stays', 'whom an event was told; it goes with it'),
+  ('events.deliveries', '{id,event_id,channel,target,reason,answer}', 'erased', null, 'stays', 'whom an event was told; it goes with it'),
   ('events.log', '{id,type,user_id,data,metadata}', 'erased', null, 'moves', 'what happened to the user'),
   ('notify.notifications', '{id,user_id,type,data}', 'erased', null, 'moves', 'what the user was told'),
   ('guard.hits', '{policy,subject}', 'erased', null, 'stays', 'what the user did in the last hours'),
@@ -364,7 +373,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   ops.alerts, ops.feature_flags, ops.metric_points, ops.metric_rows, ops.reports, ops.retention_rules, ops.swept,
   purchases.products, queue.kinds, videos.job_transitions,
   videos.model_providers, videos.models, videos.moderation_filters, videos.moderation_terms, videos.moderation_words,
-  videos.providers, videos.spending, videos.tiers, videos.tolerances
+  videos.providers, videos.spending, videos.tiers, videos.tolerances, webhooks.secrets, webhooks.webhooks
   }'::text[]) as t (relation)
 on conflict (relation, column_name) do update
   set class = excluded.class, blank_to = excluded.blank_to, on_merge = excluded.on_merge, reason = excluded.reason;
@@ -376,6 +385,7 @@ update accounts.privacy_classes as c set withheld = w.reason
   ('safety.holds', 'profile', 'the operator''s duty to keep evidence is not told'),
   ('ops.error_log', 'context', 'how a fault came about inside, which others'' rows may have part in'),
   ('guard.idempotency_keys', 'fingerprint', 'a hash that tells nothing'),
+  ('events.deliveries', 'answer', 'what another server said to the operator'),
   ('queue.tasks', 'payload', 'what the worker needs: addresses and secrets of the platform''s'),
   ('queue.tasks', 'last_error', 'how a fault came about inside'),
   ('videos.jobs', 'video_url', 'whoever has it has the file; video-status gives another'),

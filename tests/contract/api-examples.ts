@@ -6,6 +6,7 @@ const variables: Readonly<Record<string, string>> = {
   job_id: "$JOB",
   project_id: "$PROJECT",
   case_id: "$CASE",
+  webhook_id: "$WEBHOOK",
   user_id: "$USER_ID",
   model_id: "$MODEL",
   device_token: "$DEVICE",

@@ -51,6 +51,10 @@ Deno.test("the queries of docs/operations.md and docs/operations/ run, and find 
         insert into purchases.subscriptions (environment, original_transaction_id, owner_id, created_at)
         select p.environment, p.original_transaction_id, p.owner_id, p.created_at from period as p`;
       const adminId = await createAdmin(sql);
+      const webhookId = crypto.randomUUID();
+      await sql`select webhooks.add(${webhookId}, 'https://hooks.example.com/', '{alert.raised}', 'v1.eA==')`;
+      await sql`
+        select events.end_delivery(events.tell('webhook.test', '{}', 'webhook', ${webhookId}), 'dead', 'it answered 500')`;
       // Two cases: the page decides one.
       const { id: caseId } = await first(sql<{ id: string }[]>`
         insert into safety.cases (job_id, opened_at)
@@ -61,6 +65,7 @@ Deno.test("the queries of docs/operations.md and docs/operations/ run, and find 
           .replaceAll("<job id>", jobId)
           .replaceAll("<user id>", job.user_id)
           .replaceAll("<admin id>", adminId)
+          .replaceAll("<webhook id>", webhookId)
           .replaceAll("<case id>", caseId)
           .replaceAll("<request id>", job.request_id)
           .replaceAll("<transaction id>", transactionId)

@@ -255,6 +255,8 @@ Deno.test("a video is accepted in a database with a long history, and the accoun
   assert.deepEqual({ ...entry }, { number: 7, balance_after: 1_000_000_000 - 24 });
 });
 
+const webhookId = "0190b000-0000-7000-8000-0000000000ff";
+
 /** Pages of the one user's lists; of no status but `completed` are there jobs. */
 const pages: Record<string, string> = {
   "the first videos": `api.video_jobs('${volumeUser(0)}', 20, null, null)`,
@@ -281,6 +283,16 @@ const pages: Record<string, string> = {
   "notifications of long ago": `api.get_notifications('${volumeUser(0)}', 20, jsonb_build_object(
     'created_at', now() - interval '200 days', 'id', '${user}'))`,
   "the unread notifications": `api.get_notifications('${volumeUser(0)}', 20, null, true)`,
+  "the newest deliveries of a webhook": `api.get_admin_webhook_deliveries('${
+    volumeUser(0)
+  }', '${webhookId}', 20)`,
+  "deliveries of long ago": `api.get_admin_webhook_deliveries('${
+    volumeUser(0)
+  }', '${webhookId}', 20, null, jsonb_build_object('created_at', now() - interval '200 days', 'id', '${user}'))`,
+  "the few that wait": `api.get_admin_webhook_deliveries('${volumeUser(0)}', '${webhookId}', 20, 'pending')`,
+  "those of long ago that are dead": `api.get_admin_webhook_deliveries('${
+    volumeUser(0)
+  }', '${webhookId}', 20, 'dead', jsonb_build_object('created_at', now() - interval '200 days', 'id', '${user}'))`,
   "the newest purchases": `api.get_purchases('${volumeUser(0)}', 20, null)`,
   "purchases of long ago": `api.get_purchases('${volumeUser(0)}', 20, jsonb_build_object(
     'purchased_at', now() - interval '200 days', 'id', '${user}'))`,
@@ -294,7 +306,7 @@ async function rowsRead(sql: postgres.TransactionSql): Promise<number> {
       ('videos', 'jobs'), ('videos', 'assets'), ('credits', 'transfers'), ('credits', 'lots'),
       ('purchases', 'transactions'), ('videos', 'uploads'), ('videos', 'projects'),
       ('safety', 'cases'), ('safety', 'reports'), ('safety', 'notices'),
-      ('notify', 'notifications')
+      ('notify', 'notifications'), ('events', 'deliveries'), ('events', 'log')
     )`;
   if (row === undefined) throw new Error("There are no statistics");
   return row.rows;
@@ -346,7 +358,24 @@ Deno.test("a page of a history of 10,000 jobs reads the rows of that page, and o
     volumeUser(0)
   }, 'video.completed', '{}', at, case when n % 1000 > 0 then at end
     from generate_series(1, 10000) as n, lateral (values (now() - n * interval '1 hour')) as g (at)`;
-  await sql`vacuum analyze purchases.transactions, safety.cases, videos.projects, videos.uploads, notify.notifications`;
+  // A webhook's, of which few are pending and some dead, and another's.
+  await sql`
+    with told as (
+      insert into events.log (type, data, metadata, created_at, expires_at)
+      select 'alert.raised', '{}', '{}', now() - n * interval '1 hour', now() from generate_series(1, 10000) as n
+      returning id, created_at
+    )
+    insert into events.deliveries (event_id, channel, target, created_at, outcome, ended_at, reason)
+    select t.id, 'webhook', h.target, t.created_at, o.outcome, case when o.outcome is not null then now() end,
+      case o.outcome when 'dead' then 'it answered 500' end
+    from told as t
+    cross join lateral (values (${webhookId}::uuid), (gen_random_uuid())) as h (target)
+    cross join lateral (values (
+      case when t.id::text like '%00' then null when t.id::text like '%0' then 'dead' else 'delivered' end::events.outcome
+    )) as o (outcome)`;
+  await sql`
+    vacuum analyze purchases.transactions, safety.cases, videos.projects, videos.uploads, notify.notifications,
+      events.log, events.deliveries`;
   for (const [name, page] of Object.entries(pages)) {
     await test.step(name, async () => {
       const rows = await sql.begin(async (sql) => {

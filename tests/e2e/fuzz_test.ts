@@ -68,6 +68,7 @@ async function knownValues(): Promise<Known> {
   }
   const cases = await backend.database.sql<{ id: string }[]>`
     select c.id from safety.cases as c order by c.id desc limit 2`;
+  const { webhookId, deliveryId } = await knownWebhook();
   const [submission] = await backend.database.sql<{ id: string; owner: string }[]>`
     select s.id, u.reference as owner
     from videos.submissions as s join accounts.users as u on u.id = s.owner_id
@@ -75,11 +76,17 @@ async function knownValues(): Promise<Known> {
   assert(submission);
   return {
     job_id: [completed.job_id, pending.job_id, others.job_id],
-    cursor: (await Promise.all(allOperations.filter(({ isPaged }) => isPaged).map(secondPage))).flat(),
+    cursor: (await Promise.all(
+      allOperations.filter(({ isPaged }) => isPaged).map((list) => secondPage(list, webhookId)),
+    )).flat(),
     user_id: [other.id, guest.id],
     model_id: [kling],
     project_id: [project, theirs],
     case_id: cases.map(({ id }) => id),
+    webhook_id: [webhookId],
+    delivery_id: [deliveryId],
+    url: ["https://hooks.example.com/", "http://127.0.0.1:9/"],
+    types: ["video.*", "#"],
     prompt: ["A fox in the snow", "🦊\n\tKar"],
     duration_seconds: [5],
     resolution: ["1080p"],
@@ -96,11 +103,23 @@ async function knownValues(): Promise<Known> {
   };
 }
 
-/** Where a list of the guest's, or of an admin's, goes on after its first entry, if it has more. */
-async function secondPage({ name, auth }: Operation): Promise<string[]> {
+/** One of the few that there may be, with two deliveries. */
+async function knownWebhook(): Promise<{ webhookId: string; deliveryId: string }> {
+  const webhookId = crypto.randomUUID();
+  const { sql } = backend.database;
+  await sql`delete from webhooks.webhooks`;
+  await sql`select webhooks.add(${webhookId}, 'https://hooks.example.com/', '{account.closed}', 'v1.eA==')`;
+  const told = await sql<{ id: string }[]>`
+    select events.tell('webhook.test', '{}', 'webhook', ${webhookId}) as id from generate_series(1, 2)`;
+  return { webhookId, deliveryId: told[0]?.id ?? "" };
+}
+
+/** Where a list of the guest's, of an admin's or of a webhook's goes on after its first entry, if it has more. */
+async function secondPage({ name, auth }: Operation, webhookId: string): Promise<string[]> {
   const page = z.object({ next_cursor: z.string().nullable() });
   const caller = auth === "admin" ? admin : guest;
-  const { next_cursor } = bodyOf(await caller.call(`${name}?limit=1`), 200, page);
+  const of = name === "admin-webhook-deliveries" ? `&webhook_id=${webhookId}` : "";
+  const { next_cursor } = bodyOf(await caller.call(`${name}?limit=1${of}`), 200, page);
   return next_cursor === null ? [] : [next_cursor];
 }
 

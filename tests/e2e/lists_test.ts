@@ -149,8 +149,19 @@ async function withCases(): Promise<Guest> {
   return await backend.signInAdmin();
 }
 
-/** Who has two entries at least of each list that is read page by page: a guest, or an admin. */
-const withEntries: Readonly<Record<string, () => Promise<Guest>>> = {
+/** An admin, with a webhook that two events are for. */
+async function withDeliveries(): Promise<[Guest, string]> {
+  const admin = await backend.signInAdmin();
+  const { sql } = backend.database;
+  const id = crypto.randomUUID();
+  await sql`select webhooks.add(${id}, 'https://hooks.example.com/', '{alert.raised}', 'v1.eA==')`;
+  for (let event = 0; event < 2; event++) await sql`select events.publish('alert.raised', null, '{}')`;
+  return [admin, `webhook_id=${id}`];
+}
+
+/** Who has two entries at least of each list that is read page by page, and what else the list must be asked with. */
+const withEntries: Readonly<Record<string, () => Promise<Guest | [Guest, string]>>> = {
+  "GET admin-webhook-deliveries": withDeliveries,
   "GET admin-reports": withCases,
   "GET credits": async () => (await withVideos(2)).guest,
   "GET purchases": withPurchases,
@@ -180,10 +191,11 @@ for (const { operation, name } of allOperations.filter(({ isPaged }) => isPaged)
   Deno.test(`${operation} goes on where its cursor says, and refuses limits and cursors that are none`, async () => {
     const make = withEntries[operation];
     assert(make, `Write into withEntries of tests/e2e/lists_test.ts who has two entries of ${operation}`);
-    const guest = await make();
+    const made = await make();
+    const [guest, query] = Array.isArray(made) ? [made[0], `${made[1]}&`] : [made, ""];
     const pages: Answer[] = [];
     for (let cursor = ""; pages.length < 100;) {
-      const page = await guest.call(`${name}?limit=1${cursor && `&cursor=${cursor}`}`);
+      const page = await guest.call(`${name}?${query}limit=1${cursor && `&cursor=${cursor}`}`);
       const { next_cursor } = bodyOf(page, 200, z.looseObject({ next_cursor: z.string().nullable() }));
       pages.push(page);
       if (next_cursor === null) break;
@@ -201,7 +213,7 @@ for (const { operation, name } of allOperations.filter(({ isPaged }) => isPaged)
       ["", "made-up", "e30", next_cursor.slice(0, -1), `${next_cursor}A`].map((cursor) => ["cursor", cursor]),
     );
     for (const [path, value] of refused) {
-      const error = errorOf(await guest.call(`${name}?${path}=${value}`), "ERR_4008");
+      const error = errorOf(await guest.call(`${name}?${query}${path}=${value}`), "ERR_4008");
       assert.partialDeepStrictEqual(error.details, { fields: [{ path }] }, `${path}=${value}`);
     }
   });

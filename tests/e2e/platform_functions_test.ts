@@ -133,6 +133,7 @@ Deno.test("a function sees the platform's variables and the project's secrets, a
     "METRICS_TOKEN",
     "OPENAI_API_KEY",
     "OPENAI_API_URL",
+    "OUTBOUND_WEBHOOK_KEY",
     "REPLICATE_API_TOKEN",
     "REPLICATE_API_URL",
     "REPLICATE_RESULT_HOSTS",

@@ -1,5 +1,5 @@
 /**
- * `deno task chaos`: clients buy credits and generate videos while Apple and providers fail in all their ways, and functions and database are killed
+ * `deno task chaos`: clients buy credits and generate videos while Apple, providers and servers that are told of it fail in all their ways, and functions and database are killed
  * and started again. At the end everything is drained, and a table tells what became of every job and purchase. The exit code is 0
  * where nothing was lost and nothing charged twice.
  */
@@ -10,6 +10,7 @@ import { isPossible, letTimePass, notTried, strikeWith } from "./disasters.ts";
 import { type Disaster, disasters, drawDisaster, randomNumbers, seedOf } from "./faults.ts";
 import { guestCredits, mergeGuests, prepareGuests } from "./merges.ts";
 import { buyCredits, endSubscriptions, judgeSales } from "./shop.ts";
+import { startServers } from "./servers.ts";
 import { judge, type Verdict } from "./verdict.ts";
 import { readArguments, wholeNumber } from "../../local/arguments.ts";
 import { withConnection } from "../../local/postgres/database.ts";
@@ -47,6 +48,7 @@ export async function chaos(
   });
   const onDatabase = <T>(work: (sql: postgres.Sql) => Promise<T>) => withConnection(stack.databaseUrl, work);
   await onDatabase(openGates);
+  await using servers = await onDatabase((sql) => startServers(sql, dataDirectory));
   const tally: Tally = {
     accepted: new Map(),
     refused: new Set(),
@@ -98,7 +100,12 @@ export async function chaos(
       const line = `${new Date().toISOString()} ${disaster.what} ${disaster.milliseconds}\n`;
       await Deno.writeTextFile(`${dataDirectory}/chaos.log`, line, { append: true });
     }),
+    (async () => {
+      const random = randomNumbers(seedOf(seed, 2_000));
+      for (; !isOver(); await pause(500)) await servers.misbehave(random);
+    })(),
   ]);
+  await servers.mend();
   // What Apple told in vain is asked for once more, when nothing is on its way any more.
   await stack.simulators.appStore.control.reset();
   await endSubscriptions(stack);
@@ -108,6 +115,7 @@ export async function chaos(
   await onDatabase((sql) => sql`select purchases.ask_for_history()`);
   minutes += await drain(stack);
   const sales = await onDatabase((sql) => judgeSales(sql, stack));
+  const told = await onDatabase((sql) => servers.judge(sql));
   const merging = [...devices.values()].flat().map(({ userId }) => userId);
   const merges = await onDatabase((sql) =>
     sql`select from accounts.merges as m where m.guest_id = any(${merging}::uuid[])`
@@ -126,13 +134,14 @@ export async function chaos(
   const verdict = await onDatabase((sql) => judge(sql, stack, tally, given));
   return {
     ...verdict,
-    problems: [...sales.problems, ...verdict.problems],
+    problems: [...sales.problems, ...told.problems, ...verdict.problems],
     rows: [
       ...[...counts].sort().map(([what, times]): [string, string] => [`disaster: ${what}`, `${times}`]),
       ["guests merged", `${merges.length}`],
       ["jobs watched to their end", `${tally.shown.size}`],
       ["minutes until nothing was left to do", minutes.toFixed(1)],
       ...sales.rows,
+      ...told.rows,
       ...verdict.rows,
     ],
   };
@@ -178,8 +187,8 @@ async function openGates(sql: postgres.Sql): Promise<void> {
   await makeClockSettable(sql);
   await sql`update guard.policies set max_hits = 300, window_seconds = 1`;
   await sql`update videos.providers set daily_cap_cents = null`;
-  // The clock jumps to when the last credits expire, half a year or more: what Apple told would be gone by then.
-  await sql`update ops.retention_rules set keep = '100 years' where name = 'store_notifications'`;
+  // The clock jumps to when the last credits expire, half a year or more: what Apple told, and we, would be gone by then.
+  await sql`update ops.retention_rules set keep = '100 years' where name in ('store_notifications', 'events')`;
   await sql`
     insert into videos.model_providers (model_id, preference, provider, provider_model, cost_cents)
     select p.model_id, 2, 'replicate', 'kwaivgi/kling-v2.5-turbo-pro', 35

@@ -68,3 +68,48 @@ begin
   return true;
 end;
 $$;
+
+create function events.note_attempt(p_delivery_id uuid, p_answer jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Counts an attempt at a delivery, with what the server that was spoken to said. Locks: the delivery.
+begin
+  update events.deliveries as d
+  set attempts = d.attempts + 1, attempted_at = core.now(), answer = p_answer
+  where d.id = p_delivery_id;
+end;
+$$;
+
+create function events.drop_open(p_channel text, p_target uuid, p_reason text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A receiver is told nothing of what it has not been told yet: its open deliveries are dropped, with their tasks, in one
+-- go however many they are. An attempt that is at work may deliver all the same, and then says so. A second call finds
+-- nothing. Locks: deliveries → tasks.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  update events.deliveries as d
+  set outcome = 'dropped', ended_at = v_now, reason = p_reason
+  where d.channel = p_channel and d.target = p_target and d.outcome is null;
+  perform queue.drop_lane(c.kind, p_target::text) from events.channels as c where c.channel = p_channel;
+end;
+$$;
+
+create function events.is_open(p_event_id uuid)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Whether somebody is still to be told of an event.
+begin
+  return exists (select from events.deliveries as d where d.event_id = p_event_id and d.outcome is null);
+end;
+$$;

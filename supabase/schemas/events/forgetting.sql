@@ -39,10 +39,14 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- The rule `events`: removes those whose time is over, as events.remove does. Locks: as there.
+-- The rule `events`: removes those whose time is over, once all are told, as events.remove does. A server is told for three
+-- days, and some types are kept for one. Locks: as there.
 begin
   return events.remove(array(
-    select l.id from events.log as l where l.expires_at <= p_before limit p_batch for update skip locked
+    select l.id from events.log as l
+    where l.expires_at <= p_before and not events.is_open(l.id)
+    limit p_batch
+    for update skip locked
   ));
 end;
 $$;

@@ -14,6 +14,10 @@ create table events.deliveries (
   outcome events.outcome,
   ended_at timestamptz,
   reason text check (char_length(reason) between 1 and 500),
+  -- Of a channel that speaks with a server: how often it has, when last, and what that said, as its operator reads it.
+  attempts integer not null default 0,
+  attempted_at timestamptz,
+  answer jsonb,
   constraint deliveries_once unique nulls not distinct (event_id, channel, target),
   constraint deliveries_end check (
     (outcome is null) = (ended_at is null) and coalesce(outcome not in ('dropped', 'dead'), true) = (reason is null)
@@ -21,6 +25,12 @@ create table events.deliveries (
 );
 alter table events.deliveries enable row level security;
 create index deliveries_dead on events.deliveries (channel, ended_at) where outcome = 'dead';
+-- A receiver's, newest first, all of them or those that ended in one way.
+create index deliveries_target on events.deliveries (target, created_at desc, id desc) where target is not null;
+create index deliveries_target_outcome on events.deliveries (target, outcome, created_at desc, id desc)
+  where target is not null and outcome is not null;
+create index deliveries_target_open on events.deliveries (target, created_at desc, id desc)
+  where target is not null and outcome is null;
 comment on table events.deliveries is 'Each event with each of its receivers, and how that ended.';
 
 select core.keep_rows_out_of_logs('events.deliveries');
@@ -52,17 +62,9 @@ as $$
 -- the fact is new. Locks: nothing that anybody waits for.
 declare
   v_now constant timestamptz := core.now();
-  v_id constant uuid := core.new_id();
-  v_keep interval;
+  v_id constant uuid := events.write_down(p_type, p_user_id, p_data, p_metadata, v_now);
   v_procedure text;
 begin
-  select t.keep into v_keep from unnest(events.types()) as t where t.type = p_type;
-  if not found then
-    raise exception 'there is no type of event %', p_type using errcode = 'invalid_parameter_value';
-  end if;
-  insert into events.log (id, type, user_id, data, metadata, created_at, expires_at)
-  values (v_id, p_type, p_user_id, p_data, p_metadata, v_now, v_now + v_keep);
-
   insert into events.deliveries (event_id, channel, target, created_at)
   select distinct v_id, s.channel, s.target, v_now
   from events.subscriptions as s
@@ -86,6 +88,47 @@ begin
     end;
   end loop;
   return v_id;
+end;
+$$;
+
+create function events.write_down(p_type text, p_user_id uuid, p_data jsonb, p_metadata jsonb, p_now timestamptz)
+returns uuid
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- An event in the log, and told nobody yet: its id. Raises invalid_parameter_value for a type that is none.
+declare
+  v_id constant uuid := core.new_id();
+  v_keep interval;
+begin
+  select t.keep into v_keep from unnest(events.types()) as t where t.type = p_type;
+  if not found then
+    raise exception 'there is no type of event %', p_type using errcode = 'invalid_parameter_value';
+  end if;
+  insert into events.log (id, type, user_id, data, metadata, created_at, expires_at)
+  values (v_id, p_type, p_user_id, p_data, p_metadata, p_now, p_now + v_keep);
+  return v_id;
+end;
+$$;
+
+create function events.tell(p_type text, p_data jsonb, p_channel text, p_target uuid, p_metadata jsonb default '{}')
+returns uuid
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Writes down what only one receiver is to hear, whatever it has asked for: the id of its delivery. A second call tells it
+-- again, as another event. Raises as events.publish. Locks: nothing that anybody waits for.
+declare
+  v_now constant timestamptz := core.now();
+  v_delivery events.deliveries;
+begin
+  insert into events.deliveries (event_id, channel, target, created_at)
+  values (events.write_down(p_type, null, p_data, p_metadata, v_now), p_channel, p_target, v_now)
+  returning * into v_delivery;
+  perform events.add_task(v_delivery, p_type, null);
+  return v_delivery.id;
 end;
 $$;
 

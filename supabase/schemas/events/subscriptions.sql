@@ -44,3 +44,20 @@ create table events.subscriptions (
 );
 alter table events.subscriptions enable row level security;
 comment on table events.subscriptions is 'Who hears what. A receiver hears of an event once, whichever of its patterns fit.';
+
+create function events.subscribe(p_channel text, p_target uuid, p_patterns text[], p_priority smallint)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A receiver of a channel hears these patterns from now on, and no others; none where there are none. A second call changes
+-- nothing. Raises check_violation for a pattern that fits nothing. Locks: its subscriptions.
+begin
+  delete from events.subscriptions as s
+  where s.channel = p_channel and s.target = p_target and s.pattern <> all (p_patterns);
+  insert into events.subscriptions (pattern, channel, target, priority)
+  select distinct p.pattern, p_channel, p_target, p_priority from unnest(p_patterns) as p (pattern)
+  on conflict (pattern, channel, target) do nothing;
+end;
+$$;

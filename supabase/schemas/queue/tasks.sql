@@ -94,6 +94,28 @@ begin
 end;
 $$;
 
+create function queue.drop_lane(p_kind text, p_lane text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Deletes the open tasks of a lane: nothing of them is left to do.
+begin
+  delete from queue.tasks as t where t.kind = p_kind and t.lane = p_lane and t.failed_at is null;
+end;
+$$;
+
+create function queue.next_run(p_kind text, p_subject uuid)
+returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+  -- When the open task of a subject is tried next; while a worker has it, when its lease ends. Null without one.
+  select t.run_at from queue.tasks as t where t.subject = p_subject and t.kind = p_kind and t.failed_at is null
+$$;
+
 -- Whether a subject has an open task of a kind.
 create function queue.has_open(p_kind text, p_subject uuid)
 returns boolean

@@ -63,6 +63,15 @@ async function videoOf(userId: string, isRemoved = false): Promise<string> {
   return id;
 }
 
+/** A webhook, made without asking. */
+async function webhookOf(): Promise<string> {
+  const id = key();
+  await sql`
+    insert into webhooks.webhooks (id, url, types, created_at)
+    values (${id}, 'https://hooks.example.com/', '{alert.raised}', core.now())`;
+  return id;
+}
+
 const procedures: Record<string, Procedure> = {
   admin_adjust_credits: {
     waitsFor: "other",
@@ -118,6 +127,37 @@ const procedures: Record<string, Procedure> = {
         network: key(),
       }),
     }],
+  },
+  get_admin_webhooks: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) => sql`select api.get_admin_webhooks(${userId}) as answer`,
+  },
+  post_admin_webhooks: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) =>
+      sql`select api.post_admin_webhooks(
+        ${userId}, 'request', gen_random_uuid(), 'https://hooks.example.com/', '{#}', 'v1.eA==', 'a test') as answer`,
+  },
+  patch_admin_webhooks: {
+    waitsFor: "nobody",
+    call: async (sql, { userId }) =>
+      await sql`select api.patch_admin_webhooks(${userId}, 'request', ${await webhookOf()}, 'a test') as answer`,
+  },
+  delete_admin_webhooks: {
+    waitsFor: "nobody",
+    call: async (sql, { userId }) =>
+      await sql`select api.delete_admin_webhooks(${userId}, 'request', ${await webhookOf()}, 'a test') as answer`,
+  },
+  get_admin_webhook_deliveries: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) =>
+      sql`select api.get_admin_webhook_deliveries(${userId}, gen_random_uuid(), 20) as answer`,
+  },
+  post_admin_webhook_deliveries: {
+    waitsFor: "nobody",
+    call: async (sql, { userId }) =>
+      await sql`select api.post_admin_webhook_deliveries(
+        ${userId}, 'request', p_webhook_id => ${await webhookOf()}, p_test => true) as answer`,
   },
   get_admin_reports: {
     waitsFor: "nobody",

@@ -207,6 +207,21 @@ const sweeps: Record<string, Sweep> = {
         values (${name}, '{}', '{}', core.now(), core.now() - make_interval(secs => ${age}))`,
     names: (sql) => sql`select l.type as name from events.log as l where l.type in ('old', 'young')`,
   },
+  webhook_secrets: {
+    // Of a webhook each; the one that is in use stays.
+    async make(sql, name, age) {
+      const id = crypto.randomUUID();
+      await sql`
+        insert into webhooks.webhooks (id, url, types, created_at) values (${id}, ${name}, '{#}', core.now())`;
+      await sql`
+        insert into webhooks.secrets (webhook_id, sealed, created_at, expires_at) values
+          (${id}, 'v1.eA==', core.now(), core.now() - make_interval(secs => ${age})), (${id}, 'v1.eQ==', core.now(), null)`;
+    },
+    names: (sql) =>
+      sql`
+        select w.url as name from webhooks.secrets as s join webhooks.webhooks as w on w.id = s.webhook_id
+        where s.expires_at is not null`,
+  },
   notifications: {
     make: (sql, name, age) =>
       sql`

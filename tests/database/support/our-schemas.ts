@@ -13,4 +13,5 @@ export const ourSchemas = [
   "queue",
   "safety",
   "videos",
+  "webhooks",
 ];

@@ -123,6 +123,14 @@ export async function requestAbout(backend: Backend, guest: Guest, operation: Op
       insert into safety.cases (job_id, status, ground, opened_at) values (${job_id}, 'removed', 'hate', core.now())`;
     return exampleRequest(operation, { job: job_id });
   }
+  if (text.includes(exampleIds.webhook)) {
+    // One of 20 that there may be.
+    const webhook = crypto.randomUUID();
+    const { sql } = backend.database;
+    await sql`delete from webhooks.webhooks`;
+    await sql`select webhooks.add(${webhook}, 'https://hooks.example.com/', '{account.closed}', 'v1.eA==')`;
+    return exampleRequest(operation, { webhook });
+  }
   if (text.includes(exampleIds.project)) {
     const answer = await guest.call("projects", { body: { name: "A project" } });
     return exampleRequest(operation, { project: bodyOf(answer, 201, Project).project_id });

@@ -84,6 +84,16 @@ export type Database = {
         Args: { "p_after"?: Json; "p_limit": number; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
+      "delete_admin_webhooks": {
+        Args: {
+          "p_admin_id": string;
+          "p_reason": string;
+          "p_request_id": string;
+          "p_session_id"?: string;
+          "p_webhook_id": string;
+        };
+        Returns: Json;
+      };
       "delete_projects": {
         Args: { "p_project_id": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
@@ -146,6 +156,18 @@ export type Database = {
         };
         Returns: Json;
       };
+      "finish_webhook_delivery": {
+        Args: {
+          "p_answer"?: Json;
+          "p_attempt": number;
+          "p_delivery_id": string;
+          "p_failure"?: string;
+          "p_is_final"?: boolean;
+          "p_retry_after"?: number;
+          "p_task_id": number;
+        };
+        Returns: Json;
+      };
       "generate_video": {
         Args: {
           "p_client_reference"?: string;
@@ -196,6 +218,18 @@ export type Database = {
         Args: { "p_admin_id": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
+      "get_admin_webhook_deliveries": {
+        Args: {
+          "p_admin_id": string;
+          "p_after"?: Json;
+          "p_limit": number;
+          "p_session_id"?: string;
+          "p_status"?: string;
+          "p_webhook_id": string;
+        };
+        Returns: Json;
+      };
+      "get_admin_webhooks": { Args: { "p_admin_id": string; "p_session_id"?: string }; Returns: Json };
       "get_notifications": {
         Args: {
           "p_after"?: Json;
@@ -283,6 +317,20 @@ export type Database = {
         };
         Returns: Json;
       };
+      "patch_admin_webhooks": {
+        Args: {
+          "p_admin_id": string;
+          "p_is_enabled"?: boolean;
+          "p_reason": string;
+          "p_request_id": string;
+          "p_sealed_secret"?: string;
+          "p_session_id"?: string;
+          "p_types"?: (string)[];
+          "p_url"?: string;
+          "p_webhook_id": string;
+        };
+        Returns: Json;
+      };
       "patch_notifications": {
         Args: { "p_ids"?: (string)[]; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
@@ -315,6 +363,30 @@ export type Database = {
           "p_request_id": string;
           "p_session_id"?: string;
           "p_user_id": string;
+        };
+        Returns: Json;
+      };
+      "post_admin_webhook_deliveries": {
+        Args: {
+          "p_admin_id": string;
+          "p_delivery_id"?: string;
+          "p_request_id": string;
+          "p_session_id"?: string;
+          "p_test"?: boolean;
+          "p_webhook_id"?: string;
+        };
+        Returns: Json;
+      };
+      "post_admin_webhooks": {
+        Args: {
+          "p_admin_id": string;
+          "p_reason": string;
+          "p_request_id": string;
+          "p_sealed_secret": string;
+          "p_session_id"?: string;
+          "p_types": (string)[];
+          "p_url": string;
+          "p_webhook_id": string;
         };
         Returns: Json;
       };

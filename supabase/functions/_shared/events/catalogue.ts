@@ -255,6 +255,13 @@ export const eventTypes = {
     keepDays: 90,
     texts: null,
   },
+  "webhook.test": {
+    when: "an admin has a webhook told something",
+    data: z.strictObject({ webhook_id: z.uuid() }),
+    example: () => ({ webhook_id: exampleIds.webhook }),
+    keepDays: 7,
+    texts: null,
+  },
 } as const satisfies Readonly<Record<string, EventType>>;
 
 export type EventTypeName = keyof typeof eventTypes;

@@ -41,6 +41,10 @@ const adminActions = [
   "refund_removal",
   "hold",
   "lift_hold",
+  "create_webhook",
+  "change_webhook",
+  "rotate_webhook_secret",
+  "delete_webhook",
 ] as const;
 
 export const AdministeredUser = z.object({

@@ -36,6 +36,7 @@ export const defaults = {
 /** What the operator sets. A feature whose secrets are absent is off, and the rest works. */
 export const secrets = [
   "WEBHOOK_SECRET",
+  "OUTBOUND_WEBHOOK_KEY",
   "WORKER_KEY",
   "METRICS_TOKEN",
   "FAL_KEY",
@@ -162,6 +163,12 @@ export const environmentSchema = z.object({
   SUPABASE_SECRET_KEYS: namedKeys("sb_secret_"),
   SUPABASE_JWKS: jwks,
   WEBHOOK_SECRET: z.optional(text.check(z.minLength(32, "must have 32 characters or more"))),
+  OUTBOUND_WEBHOOK_KEY: z.optional(
+    text.check(z.regex(/^[A-Za-z0-9+/]{43}=$/, "must be 32 bytes in base64")),
+  ),
+  WEBHOOK_PROXY_URL: z.optional(
+    text.check(z.refine((value) => parseUrl(value)?.protocol === "http:", "must be an http URL")),
+  ),
   WORKER_KEY: z.optional(secret.check(z.minLength(32, "must have 32 characters or more"))),
   METRICS_TOKEN: z.optional(secret.check(z.minLength(32, "must have 32 characters or more"))),
   FAL_KEY: z.optional(secret),
@@ -238,6 +245,8 @@ export const environmentSchema = z.object({
 /** Variables that one feature needs alone: where one of them is bad, that feature is off, and nothing else. */
 export const features = {
   webhooks: ["WEBHOOK_SECRET"],
+  // Where the proxy's address is bad nothing is sent around it.
+  outboundWebhooks: ["OUTBOUND_WEBHOOK_KEY", "WEBHOOK_PROXY_URL"],
   worker: ["WORKER_KEY"],
   metrics: ["METRICS_TOKEN"],
   fal: ["FAL_KEY", "FAL_ACCOUNT_ID", "FAL_QUEUE_URL", "FAL_JWKS_URL", "FAL_RESULT_HOSTS"],

@@ -11,6 +11,7 @@ export interface Variable {
 
 const allFails = "every endpoint answers ERR_6003";
 const webhooksFail = "no generation is submitted, and provider-webhook refuses every event";
+const noServerIsTold = "no other server is told of events, and admin-webhooks makes no webhook";
 const workerSleeps = "nothing wakes the worker: a lost webhook or a busy provider waits for its deadline";
 const metricsAreClosed = "only a secret key opens metrics";
 const falFails = "no generation is submitted to fal";
@@ -30,6 +31,7 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   SUPABASE_SECRET_KEYS: { kind: "platform", purpose: "The keys of servers, as JSON: name to key", without: allFails },
   SUPABASE_JWKS: { kind: "platform", purpose: "The keys that user tokens are signed with", without: allFails },
   WEBHOOK_SECRET: { kind: "secret", purpose: "Signs the webhook URLs given to providers; 32 characters or more", without: webhooksFail },
+  OUTBOUND_WEBHOOK_KEY: { kind: "secret", purpose: "Seals the secrets of webhooks to other servers; 32 bytes in base64", without: noServerIsTold },
   WORKER_KEY: { kind: "secret", purpose: "What the database wakes the worker with, also in Vault; 32 characters or more", without: workerSleeps },
   METRICS_TOKEN: { kind: "secret", purpose: "What Prometheus asks `metrics` with; 32 characters or more", without: metricsAreClosed },
   FAL_KEY: { kind: "secret", purpose: "fal's API key", without: falFails },
@@ -69,6 +71,7 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   APNS_SANDBOX_URL: { kind: "optional", purpose: "APNs for builds of Xcode's", without: defaults.APNS_SANDBOX_URL },
   APP_STORE_ROOT_CERTIFICATE: { kind: "optional", purpose: "In a local project alone: whose signatures are the App Store's", without: "Apple Root CA - G3" },
   SIMULATED_WEB: { kind: "optional", purpose: "In a local project alone: who answers for the example.com of pictures' addresses", without: "the web" },
+  WEBHOOK_PROXY_URL: { kind: "optional", purpose: "An http proxy (CONNECT) by way of which other servers are told of events", without: "none" },
   PUBLIC_FUNCTIONS_URL: { kind: "optional", purpose: "Base of the URLs that providers call", without: "SUPABASE_URL + /functions/v1" },
   JWT_ISSUER: { kind: "optional", purpose: "The issuer that user tokens must name", without: "SUPABASE_URL + /auth/v1" },
   CLIENT_ADDRESS_HEADER: { kind: "optional", purpose: "The one header that tells the client's address", without: defaults.CLIENT_ADDRESS_HEADER },

@@ -25,6 +25,7 @@ export interface Config {
   readonly metricsIntervalSeconds: number;
   /** Key of the HMAC in webhook URLs; null where no webhook can be made or believed. */
   readonly webhookSecret: string | null;
+  readonly webhooks: OutboundWebhooksConfig;
   readonly fal: FalConfig | null;
   readonly replicate: ReplicateConfig | null;
   readonly runway: RunwayConfig | null;
@@ -67,6 +68,15 @@ export interface SupabaseConfig {
   readonly workerKey: string | null;
   /** What opens `metrics`, and nothing else; null where only a secret key does. */
   readonly metricsToken: string | null;
+}
+
+/** Telling other servers. */
+export interface OutboundWebhooksConfig {
+  /** What their secrets are sealed with, in base64; null where none can be told. */
+  readonly key: string | null;
+  readonly proxyUrl: string | null;
+  /** Whether one may be on this machine, without TLS: only in a local project. */
+  readonly mayBeLocal: boolean;
 }
 
 export interface FalConfig {
@@ -221,6 +231,11 @@ export function loadConfig(environment: EnvironmentVariables): Config {
     publicFunctionsUrl: values.PUBLIC_FUNCTIONS_URL ?? `${values.SUPABASE_URL}/functions/v1`,
     metricsIntervalSeconds: values.METRICS_INTERVAL_SECONDS,
     webhookSecret: values.WEBHOOK_SECRET ?? null,
+    webhooks: {
+      key: values.OUTBOUND_WEBHOOK_KEY ?? null,
+      proxyUrl: values.WEBHOOK_PROXY_URL ?? null,
+      mayBeLocal: isLocalProject(values.ENVIRONMENT, values.SUPABASE_URL),
+    },
     fal: values.FAL_KEY && values.FAL_ACCOUNT_ID
       ? {
         key: values.FAL_KEY,

@@ -51,6 +51,7 @@ const complete: EnvironmentVariables = {
   ...appleSignIn,
   ...apns,
   WEBHOOK_SECRET: "w".repeat(32),
+  OUTBOUND_WEBHOOK_KEY: `${"o".repeat(43)}=`,
   WORKER_KEY: "k".repeat(32),
   METRICS_TOKEN: "m".repeat(32),
 };
@@ -245,6 +246,10 @@ interface BadFeature {
 
 const bad: Record<string, BadFeature> = {
   webhooks: { off: ({ webhookSecret }) => webhookSecret, values: { WEBHOOK_SECRET: "canary" } },
+  outboundWebhooks: {
+    off: ({ webhooks }) => webhooks.key,
+    values: { OUTBOUND_WEBHOOK_KEY: "canary", WEBHOOK_PROXY_URL: "https://canary.example.com" },
+  },
   worker: { off: ({ supabase }) => supabase.workerKey, values: { WORKER_KEY: `canary ${"k".repeat(32)}` } },
   metrics: {
     off: ({ supabase }) => supabase.metricsToken,

@@ -4,10 +4,16 @@
  */
 import type { Connection } from "./public-web.ts";
 
+export interface HttpRequest {
+  readonly method: "GET" | "POST";
+  /** Beside Host, User-Agent, Connection and the body's length. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
 export interface HttpAnswer {
   readonly status: number;
   readonly headers: Headers;
-  /** Empty but for 200. */
   readonly body: Uint8Array<ArrayBuffer>;
 }
 
@@ -31,18 +37,58 @@ const pieceBytes = 64 * 1024;
  */
 const maxPieces = 20_000;
 
-/** Asks for a URL by GET, once; whoever asks closes the connection. Throws BrokenAnswer, and TooLargeAnswer beyond `maxBytes`. */
-export async function askFor(connection: Connection, url: URL, maxBytes: number): Promise<HttpAnswer> {
+/**
+ * Sends one request; whoever sends closes the connection. The body is read where the answer is 200, and empty else. Throws
+ * BrokenAnswer, and TooLargeAnswer beyond `maxBytes`.
+ */
+export async function askFor(
+  connection: Connection,
+  url: URL,
+  request: HttpRequest,
+  maxBytes: number,
+): Promise<HttpAnswer> {
+  const { incoming, ...head } = await send(connection, url, request);
+  const body = head.status === 200 ? await readBody(incoming, head.headers, maxBytes) : new Uint8Array();
+  return { ...head, body };
+}
+
+/**
+ * Sends one request to whoever is to have it, and need say nothing: with any status, what the body has in its first
+ * `maxBytes`, or had before it broke, stalled or was cut. Throws BrokenAnswer where there is no status.
+ */
+export async function tell(
+  connection: Connection,
+  url: URL,
+  request: HttpRequest,
+  maxBytes: number,
+): Promise<HttpAnswer> {
+  const { incoming, ...head } = await send(connection, url, request);
+  const hasBody = head.status !== 204 && head.status !== 304;
+  return {
+    ...head,
+    body: hasBody ? await readBeginning(incoming, head.headers, maxBytes) : new Uint8Array(),
+  };
+}
+
+async function send(connection: Connection, url: URL, { method, headers, body }: HttpRequest) {
+  const content = body === undefined ? null : new TextEncoder().encode(body);
   const lines = [
-    `GET ${url.pathname}${url.search} HTTP/1.1`,
+    `${method} ${url.pathname}${url.search} HTTP/1.1`,
     `Host: ${url.host}`,
-    "Accept: image/jpeg, image/png, image/webp",
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+    ...(content === null ? [] : [`Content-Length: ${content.length}`]),
     // What is packed could become more than it seems.
     "Accept-Encoding: identity",
     "User-Agent: Kinora",
     "Connection: close",
   ];
-  await writeAll(connection, new TextEncoder().encode(`${lines.join("\r\n")}\r\n\r\n`));
+  const text = new TextEncoder().encode(`${lines.join("\r\n")}\r\n\r\n`);
+  const all = new Uint8Array(text.length + (content?.length ?? 0));
+  all.set(text);
+  if (content !== null) all.set(content, text.length);
+  // An answer may come before all is sent, and then the rest is not taken: what there is to read decides.
+  const sending = writeAll(connection, all);
+  sending.catch(() => {});
   const incoming = new Incoming(connection);
   let head = await readHead(incoming);
   // Such as 103, Early Hints.
@@ -50,9 +96,7 @@ export async function askFor(connection: Connection, url: URL, maxBytes: number)
     if (more === 10) throw new BrokenAnswer("nothing but interim answers");
     head = await readHead(incoming);
   }
-  const { status, headers } = head;
-  const body = status === 200 ? await readBody(incoming, headers, maxBytes) : new Uint8Array();
-  return { status, headers, body };
+  return { ...head, incoming };
 }
 
 async function writeAll(connection: Connection, bytes: Uint8Array): Promise<void> {
@@ -81,6 +125,25 @@ async function readBody(
   maxBytes: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const body = new Body(maxBytes);
+  await readInto(body, incoming, headers);
+  return body.whole();
+}
+
+async function readBeginning(
+  incoming: Incoming,
+  headers: Headers,
+  maxBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const body = new Beginning(maxBytes);
+  try {
+    await readInto(body, incoming, headers);
+  } catch {
+    // The status says what became of the request; this is for somebody to read.
+  }
+  return body.whole();
+}
+
+async function readInto(body: Body, incoming: Incoming, headers: Headers): Promise<void> {
   const coding = headers.get("transfer-encoding");
   const length = headers.get("content-length");
   if (coding !== null) {
@@ -98,7 +161,6 @@ async function readBody(
   } else {
     await body.takeAll(incoming);
   }
-  return body.whole();
 }
 
 async function readChunkSize(incoming: Incoming): Promise<number> {
@@ -162,7 +224,7 @@ class Body {
 
   /** Throws TooLargeAnswer before any of it is read, and BrokenAnswer where fewer come. */
   async take(incoming: Incoming, bytes: number): Promise<void> {
-    if (this.#length + bytes > this.maxBytes) throw new TooLargeAnswer("The answer is too large");
+    this.expect(bytes);
     for (let missing = bytes; missing > 0;) {
       const piece = await incoming.some(missing);
       if (piece === null) throw new BrokenAnswer("it ends before its end");
@@ -181,19 +243,29 @@ class Body {
     }
   }
 
+  protected expect(bytes: number): void {
+    if (this.#length + bytes > this.maxBytes) throw new TooLargeAnswer("The answer is too large");
+  }
+
   #keep(piece: Uint8Array<ArrayBuffer>): void {
-    const length = this.#length + piece.length;
-    if (length > this.maxBytes) throw new TooLargeAnswer("The answer is too large");
+    const kept = piece.subarray(0, this.maxBytes - this.#length);
+    const length = this.#length + kept.length;
     if (length > this.#content.length) {
       const larger = new Uint8Array(Math.max(length, 2 * this.#content.length));
       larger.set(this.#content);
       this.#content = larger;
     }
-    this.#content.set(piece, this.#length);
+    this.#content.set(kept, this.#length);
     this.#length = length;
+    if (kept.length < piece.length) throw new TooLargeAnswer("The answer is too large");
   }
 
   whole(): Uint8Array<ArrayBuffer> {
     return this.#content.subarray(0, this.#length);
   }
+}
+
+/** The beginning of a body, whatever length it says to have. */
+class Beginning extends Body {
+  protected override expect(): void {}
 }

@@ -3,10 +3,17 @@
  * connection to one of those that were checked, few redirects and each of them checked alike, and bounds for bytes and time.
  */
 import ipaddr from "ipaddr.js";
-import { askFor, BrokenAnswer, type HttpAnswer, TooLargeAnswer } from "./http-answer.ts";
+import {
+  askFor,
+  BrokenAnswer,
+  type HttpAnswer,
+  type HttpRequest,
+  tell,
+  TooLargeAnswer,
+} from "./http-answer.ts";
 import { within } from "./platform-fetch.ts";
-import { publicHttpsUrl } from "./public-url.ts";
-import { closeQuietly, type PublicWeb } from "./public-web.ts";
+import { loopbackUrl, publicHttpsUrl } from "./public-url.ts";
+import { closeQuietly, type Connection, type PublicWeb } from "./public-web.ts";
 
 /** Why nothing was fetched. `passing`: it may be there the next time. No message has an address. */
 export class NotFetched extends Error {
@@ -49,31 +56,69 @@ function isPassing(status: number): boolean {
   return status >= 500 || [408, 425, 429].includes(status);
 }
 
-/** One request, with whatever goes wrong as NotFetched. */
+/**
+ * Sends one request to a server that somebody named, which is not followed anywhere else: its status, and the first
+ * `maxBytes` of what it says. Throws NotFetched where no status came in so many milliseconds.
+ */
+export async function tellPublic(
+  web: PublicWeb,
+  url: string,
+  request: HttpRequest,
+  { maxBytes, milliseconds }: { maxBytes: number; milliseconds: number },
+): Promise<HttpAnswer> {
+  return await within(
+    milliseconds,
+    null,
+    (signal) => exchange(web, url, signal, (connection, url) => tell(connection, url, request, maxBytes)),
+  );
+}
+
+const picture: HttpRequest = { method: "GET", headers: { Accept: "image/jpeg, image/png, image/webp" } };
+
 async function ask(
   web: PublicWeb,
   location: string,
   maxBytes: number,
   signal: AbortSignal,
 ): Promise<HttpAnswer> {
-  const url = URL.parse(publicHttpsUrl(location) ?? "");
+  try {
+    return await exchange(
+      web,
+      location,
+      signal,
+      (connection, url) => askFor(connection, url, picture, maxBytes),
+    );
+  } catch (error) {
+    if (!(error instanceof TooLargeAnswer)) throw error;
+    throw new NotFetched("too_large", `it has more than ${maxBytes} bytes`);
+  }
+}
+
+/** One exchange over a connection of its own, with whatever goes wrong as NotFetched. */
+async function exchange(
+  web: PublicWeb,
+  location: string,
+  signal: AbortSignal,
+  talk: (connection: Connection, url: URL) => Promise<HttpAnswer>,
+): Promise<HttpAnswer> {
+  const local = web.connectLocally === undefined ? null : loopbackUrl(location);
+  const url = URL.parse(local ?? publicHttpsUrl(location) ?? "");
   if (url === null) throw new NotFetched("missing", "it is at no public https URL");
   try {
-    const connection = await connect(web, url.hostname, signal);
+    const connection = local !== null && web.connectLocally
+      ? await web.connectLocally(Number(url.port || 80))
+      : await connect(web, url.hostname, signal);
     // Nothing else ends a read that waits.
     const close = () => closeQuietly(connection);
     signal.addEventListener("abort", close, { once: true });
     try {
-      return await askFor(connection, url, maxBytes);
+      return await talk(connection, url);
     } finally {
       signal.removeEventListener("abort", close);
       close();
     }
   } catch (error) {
-    if (error instanceof NotFetched) throw error;
-    if (error instanceof TooLargeAnswer) {
-      throw new NotFetched("too_large", `it has more than ${maxBytes} bytes`);
-    }
+    if (error instanceof NotFetched || error instanceof TooLargeAnswer) throw error;
     if (signal.aborted) throw new NotFetched("passing", "no answer in time");
     if (error instanceof BrokenAnswer) {
       throw new NotFetched("passing", `no answer of HTTP's: ${error.message}`);
@@ -82,11 +127,21 @@ async function ask(
   }
 }
 
-async function connect(web: PublicWeb, name: string, signal: AbortSignal) {
+/** The addresses of a name. Throws NotFetched (`missing`) where it has none, or one that is not public. */
+export async function publicAddressesOf(
+  web: Pick<PublicWeb, "resolve">,
+  name: string,
+  signal: AbortSignal,
+): Promise<string[]> {
   const addresses = await web.resolve(name, signal);
   if (addresses.length === 0) throw new NotFetched("missing", "its host has no address");
   // One that is not public says enough of the name, whatever the others are.
   if (!addresses.every(isPublicAddress)) throw new NotFetched("missing", "its host is not public");
+  return addresses;
+}
+
+async function connect(web: PublicWeb, name: string, signal: AbortSignal) {
+  const addresses = await publicAddressesOf(web, name, signal);
   let last: unknown;
   for (const address of addresses.slice(0, maxAddresses)) {
     try {

@@ -19,3 +19,11 @@ export function publicHttpsUrl(text: string): string | null {
   const isPublic = topLevelDomain !== undefined && !localDomains.includes(topLevelDomain);
   return url !== null && isPublic && url.hostname.length <= 253 ? url.href : null;
 }
+
+/** The URL in its canonical form, of a server on this machine without TLS; null for any other. For local projects alone. */
+export function loopbackUrl(text: string): string | null {
+  const url = URL.parse(text);
+  const isLocal = url?.protocol === "http:" && ["127.0.0.1", "localhost"].includes(url.hostname) &&
+    url.username === "" && url.password === "";
+  return isLocal ? url.href : null;
+}

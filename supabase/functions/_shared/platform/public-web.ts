@@ -12,14 +12,24 @@ export interface PublicWeb {
   resolve(name: string, signal: AbortSignal): Promise<string[]>;
   /** A connection to port 443 of an address, whose certificate is the name's. Throws what the runtime does. */
   connect(address: string, name: string, signal: AbortSignal): Promise<Connection>;
+  /** A connection without TLS to a port of this machine. Only a local project has it, and only for webhooks. */
+  readonly connectLocally?: (port: number) => Promise<Connection>;
 }
 
-export const publicWeb: Port<PublicWeb> = ({ config }) => openWeb(config.simulatedWeb);
+export const publicWeb: Port<PublicWeb> = ({ config }) => openWeb(config.simulatedWeb, null);
+
+/** The web as webhooks reach it: by way of the operator's proxy where there is one, and on this machine in a local project. */
+export const webhookWeb: Port<PublicWeb> = ({ config: { simulatedWeb, webhooks } }) => ({
+  ...openWeb(simulatedWeb, webhooks.proxyUrl),
+  ...(webhooks.mayBeLocal
+    ? { connectLocally: (port: number) => Deno.connect({ hostname: "127.0.0.1", port }) }
+    : {}),
+});
 
 /** The names that nobody can own (RFC 2606): in a local project the simulator answers for them, and for no other. */
 const simulatedName = /(?:^|\.)example\.(?:com|net|org)$/;
 
-function openWeb(simulated: SimulatedWebConfig | null): PublicWeb {
+function openWeb(simulated: SimulatedWebConfig | null, proxyUrl: string | null): PublicWeb {
   const simulatedFor = (name: string) => simulatedName.test(name) ? simulated : null;
   return {
     async resolve(name, signal) {
@@ -35,7 +45,9 @@ function openWeb(simulated: SimulatedWebConfig | null): PublicWeb {
     async connect(address, name, signal) {
       const web = simulatedFor(name);
       const target = web ? { hostname: "127.0.0.1", port: web.httpsPort } : { hostname: address, port: 443 };
-      const plain = await unlessAborted(Deno.connect(target), signal);
+      const plain = proxyUrl === null
+        ? await unlessAborted(Deno.connect(target), signal)
+        : await connectThrough(new URL(proxyUrl), target, signal);
       let connection: Deno.TlsConn | null = null;
       try {
         const options = {
@@ -90,5 +102,55 @@ export function closeQuietly(connection: Pick<Connection, "close">): void {
     connection.close();
   } catch {
     // It is closed.
+  }
+}
+
+/** What a proxy says before its silence: some headers. */
+const maxProxyHeadBytes = 8 * 1024;
+
+/**
+ * A connection to an address by way of a proxy (CONNECT, RFC 9110 9.3.6). It is told the address and not the name, so that
+ * it cannot find another one. Throws where it refuses.
+ */
+async function connectThrough(
+  proxy: URL,
+  { hostname, port }: { hostname: string; port: number },
+  signal: AbortSignal,
+): Promise<Deno.TcpConn> {
+  const connection = await unlessAborted(
+    Deno.connect({ hostname: proxy.hostname.replace(/^\[|\]$/g, ""), port: Number(proxy.port || 80) }),
+    signal,
+  );
+  const close = () => closeQuietly(connection);
+  signal.addEventListener("abort", close, { once: true });
+  try {
+    const target = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+    const credentials = proxy.username === ""
+      ? ""
+      : `Proxy-Authorization: Basic ${
+        btoa(`${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`)
+      }\r\n`;
+    const request = new TextEncoder().encode(
+      `CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n${credentials}\r\n`,
+    );
+    for (let written = 0; written < request.length;) {
+      written += await connection.write(request.subarray(written));
+    }
+    let head = "";
+    // Byte by byte: what follows is the other server's, and TLS must find it.
+    const byte = new Uint8Array(1);
+    while (!head.endsWith("\r\n\r\n")) {
+      if (head.length === maxProxyHeadBytes || await connection.read(byte) === null) {
+        throw new Error("The proxy gave no answer");
+      }
+      head += String.fromCharCode(byte[0] ?? 0);
+    }
+    if (!/^HTTP\/1\.[01] 2\d\d/.test(head)) throw new Error("The proxy refused");
+    return connection;
+  } catch (error) {
+    close();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", close);
   }
 }
