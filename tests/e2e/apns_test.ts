@@ -154,6 +154,14 @@ Deno.test("each of Apple's words leads to what is to be done", async () => {
     await apple.simulator.control.rules({ ...rule, token: one.token });
     assert.deepEqual(await service.send(one, signal), expected);
   }
+  // Who else answers may quote what it was sent.
+  const quoted = push();
+  await apple.simulator.control.rules({ ...refused(`No device ${quoted.token}`), token: quoted.token });
+  assert.deepEqual(await service.send(quoted, signal), {
+    outcome: "failed",
+    reason: "Apple answered 400",
+    retryAfter: null,
+  });
   const developer = push({ environment: "sandbox" });
   await apple.simulator.control.rules({
     ...refused("BadEnvironmentKeyInToken", 403),

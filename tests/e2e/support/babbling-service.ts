@@ -28,6 +28,8 @@ const forms: ((text: string, status: number, id: string) => unknown)[] = [
   // Runway
   (text) => ({ error: text, docUrl: text, issues: [{ code: text, message: text }] }),
   (text, _status, id) => ({ id, status: "FAILED", failure: text, failureCode: text }),
+  // APNs
+  (text) => ({ reason: text, timestamp: 1 }),
   // OpenAI
   (text) => ({ error: { code: text, type: text, message: text } }),
   (text) => ({ results: [{ flagged: true, categories: { [text]: true } }] }),

@@ -53,7 +53,11 @@ const timeoutMilliseconds = 10_000;
 /** Apple's answers are a few dozen bytes. */
 const maxBytes = 16 * 1024;
 
-const ApplesWord = z.object({ reason: z.string(), timestamp: z.optional(z.int()) });
+/** A word such as `BadDeviceToken`: it is logged, and whoever else answers may quote the device or the payload. */
+const ApplesWord = z.object({
+  reason: z.string().check(z.regex(/^[A-Z][A-Za-z]{2,39}$/)),
+  timestamp: z.optional(z.int()),
+});
 
 /** What is wrong with our key, or with what it is for. */
 const ofOurKey: readonly string[] = [
