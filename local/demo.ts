@@ -292,6 +292,30 @@ async function play(): Promise<void> {
     },
   );
 
+  await step(
+    "metrics",
+    "GET metrics, as Prometheus asks it",
+    async () => {
+      const response = await fetch(`${stack.url}/functions/v1/metrics`, {
+        headers: { apikey: stack.secretKey },
+      });
+      assert.equal(response.status, 200);
+      return await response.text();
+    },
+    (metrics) => {
+      // The sum over all labels that have this among them.
+      const sumOf = (name: string, label = "") =>
+        metrics.split("\n").filter((line) => line.startsWith(`${name}{`) && line.includes(label))
+          .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
+      const videos = sumOf("kinora_jobs_ended_last_hour", 'status="completed"');
+      assert.ok(videos > 0);
+      return `${videos} videos, ${sumOf("kinora_credits_moved_last_hour", 'kind="spent"')} credits spent, ` +
+        `${sumOf("kinora_requests_total")} requests and ${
+          sumOf("kinora_data_api_calls_total")
+        } calls of the database told so far`;
+    },
+  );
+
   if (options.serve) {
     await writeStatus(demoDirectory, stack);
     console.log(`

@@ -33,7 +33,7 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   WEBHOOK_SECRET: { kind: "secret", purpose: "Signs the webhook URLs given to providers; 32 characters or more", without: webhooksFail },
   OUTBOUND_WEBHOOK_KEY: { kind: "secret", purpose: "Seals the secrets of webhooks to other servers; 32 bytes in base64", without: noServerIsTold },
   WORKER_KEY: { kind: "secret", purpose: "What the database wakes the worker with, also in Vault; 32 characters or more", without: workerSleeps },
-  METRICS_TOKEN: { kind: "secret", purpose: "What Prometheus asks `metrics` with; 32 characters or more", without: metricsAreClosed },
+  METRICS_TOKEN: { kind: "secret", purpose: "What Prometheus asks metrics with; 32 characters or more", without: metricsAreClosed },
   FAL_KEY: { kind: "secret", purpose: "fal's API key", without: falFails },
   FAL_ACCOUNT_ID: { kind: "secret", purpose: "The account that fal's webhooks must name", without: falFails },
   REPLICATE_API_TOKEN: { kind: "secret", purpose: "Replicate's API token", without: replicateFails },
