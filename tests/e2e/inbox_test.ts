@@ -103,3 +103,14 @@ Deno.test("whoever finds their guest again is told so", async () => {
   assert.deepEqual([told?.type, told?.data.is_recovery, others], ["account.merged", true, []]);
   assert.equal(told?.body, "Videos that came with it: 0. Credits: 15.");
 });
+
+Deno.test("a deleted video takes what was told of it along, and leaves the rest", async () => {
+  const guest = await backend.signIn(2 * priceOfKling);
+  const [kept, deleted] = [await generate(guest), await generate(guest)];
+  for (const { job_id } of [kept, deleted]) await ended(backend, guest, job_id);
+  await inboxWith(guest, 2);
+  await guest.kinora.delete(deleted.job_id);
+  const left = [];
+  for await (const { data } of guest.kinora.inbox.list()) left.push(data.job_id);
+  assert.deepEqual([left, await guest.kinora.inbox.unread()], [[kept.job_id], 1]);
+});
