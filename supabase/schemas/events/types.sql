@@ -21,5 +21,6 @@ return array[
   row('account.closed', '90 days', '{}')::events.type,
   row('account.merged', '90 days', '{inbox}')::events.type,
   row('alert.raised', '90 days', '{}')::events.type,
-  row('alert.resolved', '90 days', '{}')::events.type
+  row('alert.resolved', '90 days', '{}')::events.type,
+  row('alert.acknowledged', '90 days', '{}')::events.type
 ];
