@@ -9769,8 +9769,9 @@ select core.keep_rows_out_of_logs('devices.app_transactions');
 
 -- supabase/schemas/ops/flags.sql
 
--- ops: the operator's room. In this order: flags.sql, errors.sql, alerts.sql, retention.sql, admins.sql, credits.sql,
--- safety.sql, views.sql, trace.sql, alert-metrics.sql, alert-rules.sql, incidents.sql, alert-changes.sql, purchases.sql.
+-- ops: the operator's room. In this order: flags.sql, errors.sql, alerts.sql, metric-types.sql, metrics.sql, retention.sql,
+-- admins.sql, credits.sql, safety.sql, views.sql, trace.sql, alert-metrics.sql, alert-rules.sql, incidents.sql,
+-- alert-changes.sql, purchases.sql.
 
 create schema ops;
 
@@ -10039,6 +10040,227 @@ from ops.alerts as a
 where a.resolved_at is null and (a.metric is not null or a.last_at > now() - interval '1 hour');
 comment on view ops.open_alerts is
   'What waits for the operator: what was met within the last hour, and what a rule measures too much of.';
+
+-- supabase/schemas/ops/metric-types.sql
+
+-- Made from the catalogue in supabase/functions/_shared/ops/metric-catalogue.ts, the folders of supabase/functions, the
+-- registry of errors and supabase/schemas/api by `deno task generate`.
+
+-- What an isolate counts: its name, what it is, the values that each label may have (a list, or the name of one in
+-- ops.metric_sets), and the bounds of its buckets, null where it has none.
+create type ops.metric_type as (name text, help text, labels jsonb, bounds double precision[]);
+
+-- Every metric that an isolate counts.
+create function ops.metric_types()
+returns ops.metric_type[]
+language sql
+immutable
+return array[
+  row('requests', 'Requests that were answered', '{"endpoint":"@endpoints","status":"@statuses","code":"@codes"}', null)::ops.metric_type,
+  row('request_seconds', 'Time from a request to its answer', '{"endpoint":"@endpoints"}', '{0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10,30}')::ops.metric_type,
+  row('data_api_calls', 'Calls of the stored procedures through the Data API', '{"procedure":"@procedures","outcome":["ok","refused","busy","failed","unanswered"]}', null)::ops.metric_type,
+  row('data_api_seconds', 'Time of a call of a stored procedure', '{"procedure":"@procedures"}', '{0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10,30}')::ops.metric_type,
+  row('provider_calls', 'Exchanges with services outside, each try by itself', '{"provider":["fal","replicate","runway","openai","apple_device_check","apple_id","app_store"],"operation":["submit","poll","cancel","judge","ask","webhook_keys"],"outcome":["ok","refused","busy","failed","unanswered"]}', null)::ops.metric_type,
+  row('provider_seconds', 'Time of an exchange with a service outside', '{"provider":["fal","replicate","runway","openai","apple_device_check","apple_id","app_store"],"operation":["submit","poll","cancel","judge","ask","webhook_keys"]}', '{0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10,30}')::ops.metric_type,
+  row('retries', 'Exchanges that were repeated because the one before did not help', '{"service":["data_api","fal","replicate","runway","openai","apple_device_check","apple_id","app_store"]}', null)::ops.metric_type,
+  row('cold_starts', 'Isolates that answered their first request', '{"endpoint":"@endpoints"}', null)::ops.metric_type,
+  row('memory_bytes', 'Memory of an isolate, whenever it told its counts', '{"endpoint":"@endpoints"}', '{33554432,67108864,100663296,134217728,167772160,201326592,234881024,268435456}')::ops.metric_type
+];
+
+-- The closed sets that several labels share.
+create function ops.metric_sets()
+returns jsonb
+language sql
+immutable
+return '{
+  "@endpoints": [
+    "admin-adjust-credits", "admin-alerts", "admin-limits", "admin-models", "admin-refund-credits", "admin-reports",
+    "admin-users", "app-store-notifications", "appeals", "apple-identity-notifications", "cancel-video", "credits",
+    "delete-video-job", "device-check", "generate-video", "generate-videos", "health", "merge-guest", "models",
+    "notifications", "process-jobs", "products", "projects", "provider-webhook", "purchases", "recover-guest",
+    "reports", "sessions", "takedown-notices", "uploads", "user-export", "user-profile", "video-jobs", "video-status"
+  ],
+  "@statuses": [
+    "200", "201", "202", "204", "304", "400", "401", "402", "403", "404", "405", "409", "410", "413", "415", "422",
+    "429", "500", "502", "503", "504"
+  ],
+  "@codes": [
+    "none", "ERR_4001", "ERR_4002", "ERR_4003", "ERR_4004", "ERR_4005", "ERR_4006", "ERR_4007", "ERR_4008",
+    "ERR_4009", "ERR_4010", "ERR_4011", "ERR_4012", "ERR_4013", "ERR_4014", "ERR_4015", "ERR_4016", "ERR_4017",
+    "ERR_4018", "ERR_4019", "ERR_4020", "ERR_4021", "ERR_4022", "ERR_5001", "ERR_5002", "ERR_5003", "ERR_6001",
+    "ERR_6002", "ERR_6003", "ERR_6004"
+  ],
+  "@procedures": [
+    "admin_adjust_credits", "admin_models", "admin_refund_credits", "app_store_notifications", "appeals",
+    "apple_identity_notifications", "begin_device_check", "cancel_video", "claim_submission", "claim_tasks",
+    "credits", "delete_projects", "delete_sessions", "delete_uploads", "delete_user_profile", "delete_video_job",
+    "deliver_inbox", "enter_device_lane", "erase_account", "finish_apple_revocation", "finish_consumption",
+    "finish_export", "finish_export_deletion", "finish_notification_history", "generate_video", "generate_videos",
+    "get_admin_alerts", "get_admin_limits", "get_admin_reports", "get_admin_users", "get_notifications",
+    "get_projects", "get_purchases", "get_sessions", "get_uploads", "get_user_profile", "grant_device_credits",
+    "health", "keep_apple_token", "keep_signed_urls", "leave_device_lane", "load_consumption", "load_erasure",
+    "load_export", "load_export_page", "load_notification_history", "load_upload", "load_upload_files", "merge_guest",
+    "models", "patch_admin_alerts", "patch_admin_limits", "patch_admin_reports", "patch_notifications",
+    "patch_projects", "patch_uploads", "patch_user_profile", "post_admin_users", "post_projects", "post_purchases",
+    "post_uploads", "products", "provider_webhook", "record_cancel", "record_device_intent", "record_error",
+    "record_files_deleted", "record_fingerprint", "record_image", "record_metrics", "record_notification_history",
+    "record_poll", "record_provider_accounts", "record_stored", "record_submission", "record_unusable_result",
+    "record_upload_tidied", "recover_guest", "renew_tasks", "reports", "retry_task", "takedown_notices",
+    "user_export", "video_jobs", "video_status"
+  ]
+}'::jsonb;
+
+-- supabase/schemas/ops/metrics.sql
+
+-- What only the functions know: how many requests, how long, whom they asked. Counted in the isolates, told in rows that
+-- nobody updates, and folded into points. It is best effort: no bill, and no alert about money, stands on it.
+
+-- Emptied by a crash, as an isolate's own memory is. Without an index: it is written often and read as a whole.
+create unlogged table ops.metric_rows (
+  recorded_at timestamptz not null,
+  name text not null,
+  labels jsonb not null,
+  count bigint not null,
+  sum double precision not null,
+  buckets bigint[] not null
+);
+alter table ops.metric_rows enable row level security;
+comment on table ops.metric_rows is 'What isolates have told and ops.fold_metrics has not folded yet.';
+
+create table ops.metric_points (
+  -- What a point stands for: a minute, an hour or a day in UTC, or all that ever was.
+  step text not null check (step in ('minute', 'hour', 'day', 'total')),
+  -- When it begins; -infinity for a total.
+  at timestamptz not null,
+  name text not null,
+  labels jsonb not null,
+  -- How often; for a histogram, of how many.
+  count bigint not null,
+  -- Of what was measured; 0 for what is only counted.
+  sum double precision not null,
+  -- How many of them lie in each bucket, not cumulated; {} for what is only counted.
+  buckets bigint[] not null,
+  primary key (step, at, name, labels)
+) with (fillfactor = 70);
+alter table ops.metric_points enable row level security;
+-- A series over its time.
+create index metric_points_name on ops.metric_points (name, step, at);
+comment on table ops.metric_points is
+  'What isolates counted, by minute (2 days), hour (90 days), day (2 years), and ever. A database that is restored goes on.';
+
+create view ops.metric_minutes with (security_invoker = true) as
+select p.at as minute, p.name, p.labels, p.count, p.sum, p.buckets from ops.metric_points as p where p.step = 'minute';
+comment on view ops.metric_minutes is 'What isolates counted in each minute of the last 2 days.';
+
+create view ops.metric_hours with (security_invoker = true) as
+select p.at as hour, p.name, p.labels, p.count, p.sum, p.buckets from ops.metric_points as p where p.step = 'hour';
+comment on view ops.metric_hours is 'What isolates counted in each hour of the last 90 days.';
+
+create view ops.metric_days with (security_invoker = true) as
+select p.at as day, p.name, p.labels, p.count, p.sum, p.buckets from ops.metric_points as p where p.step = 'day';
+comment on view ops.metric_days is 'What isolates counted in each day, in UTC, of the last 2 years.';
+
+create function ops.closed_labels(p_type ops.metric_type, p_labels jsonb)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+-- The labels of a metric, each with a value of its set: what is not of it is `other`. What is no label of it is left out.
+select coalesce(jsonb_object_agg(l.label, case
+  when coalesce(ops.metric_sets() -> (l.allowed #>> '{}'), l.allowed) ? (p_labels ->> l.label) then p_labels ->> l.label
+  else 'other'
+end), '{}')
+from jsonb_each((p_type).labels) as l (label, allowed)
+$$;
+
+create function ops.record_metrics(p_rows jsonb)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Notes what an isolate counted: `[{ name, labels, count, sum?, buckets? }]`, up to 1,000 of them, under the database's
+-- own time. A metric that this database does not know, or that is not of its form, is left out: a function may be newer.
+-- `data`: `{ recorded }`. A second call counts a second time. Locks: nothing; no row that another call writes.
+declare
+  v_now constant timestamptz := core.now();
+  v_recorded integer;
+begin
+  insert into ops.metric_rows (recorded_at, name, labels, count, sum, buckets)
+  select v_now, t.name, ops.closed_labels(t, r.labels), r.count, coalesce(r.sum, 0), coalesce(r.buckets, '{}')
+  from jsonb_to_recordset(case when jsonb_typeof(p_rows) = 'array' then p_rows else '[]' end)
+    as r (name text, labels jsonb, count bigint, sum double precision, buckets bigint[])
+  join unnest(ops.metric_types()) as t on t.name = r.name
+  where r.count > 0
+    and coalesce(r.sum, 0) >= 0 and coalesce(r.sum, 0) < 'infinity'
+    and cardinality(coalesce(r.buckets, '{}')) = coalesce(cardinality(t.bounds) + 1, 0)
+    and 0 <= all (coalesce(r.buckets, '{}'))
+  limit 1000;
+  get diagnostics v_recorded = row_count;
+  return guard.answer(jsonb_build_object('recorded', v_recorded));
+end;
+$$;
+
+create function ops.fold_metrics()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The scheduled task `fold_metrics`: adds what isolates have told to the points of its minute, hour and day, and to what
+-- ever was, and returns how many rows there were. A second call finds none of them. Locks: the rows, past those that
+-- another call has → the points, in their order.
+declare
+  -- Of a run: at 64 isolates with ten series each, five minutes of flushes.
+  v_batch constant integer := 20000;
+  v_folded integer;
+begin
+  with taken as (
+    delete from ops.metric_rows as d
+    where d.ctid = any (array(select r.ctid from ops.metric_rows as r limit v_batch for update skip locked))
+    returning d.*
+  ),
+  stepped as (
+    select s.step, case s.step when 'total' then '-infinity' else date_trunc(s.step, t.recorded_at, 'UTC') end as at,
+      t.name, t.labels, t.count, t.sum, t.buckets
+    from taken as t
+    cross join unnest('{minute,hour,day,total}'::text[]) as s (step)
+  ),
+  sums as (
+    select s.step, s.at, s.name, s.labels, sum(s.count)::bigint as count, sum(s.sum) as sum
+    from stepped as s
+    group by s.step, s.at, s.name, s.labels
+  ),
+  cells as (
+    select s.step, s.at, s.name, s.labels, b.place, sum(b.count)::bigint as count
+    from stepped as s
+    cross join unnest(s.buckets) with ordinality as b (count, place)
+    group by s.step, s.at, s.name, s.labels, b.place
+  ),
+  histograms as (
+    select c.step, c.at, c.name, c.labels, array_agg(c.count order by c.place) as buckets
+    from cells as c
+    group by c.step, c.at, c.name, c.labels
+  ),
+  folded as (
+    insert into ops.metric_points as p (step, at, name, labels, count, sum, buckets)
+    select s.step, s.at, s.name, s.labels, s.count, s.sum, coalesce(h.buckets, '{}')
+    from sums as s
+    left join histograms as h using (step, at, name, labels)
+    order by s.step, s.at, s.name, s.labels
+    on conflict (step, at, name, labels) do update
+      set count = p.count + excluded.count, sum = p.sum + excluded.sum,
+          buckets = array(
+            select coalesce(b.old, 0) + coalesce(b.new, 0)
+            from unnest(p.buckets, excluded.buckets) with ordinality as b (old, new, place)
+            order by b.place
+          )
+  )
+  select count(*) into v_folded from taken as t;
+  return v_folded;
+end;
+$$;
 
 -- supabase/schemas/ops/retention.sql
 
@@ -14842,6 +15064,20 @@ as $$
 select ops.record_error(p_code, p_endpoint, p_user_id, p_request_id, p_context, p_count);
 $$;
 grant execute on function api.record_error to service_role;
+
+-- supabase/schemas/api/record-metrics.sql
+
+create function api.record_metrics(p_rows jsonb)
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Called after an answer, with what an isolate has counted since it last told; see ops.record_metrics.
+select ops.record_metrics(p_rows);
+$$;
+grant execute on function api.record_metrics to service_role;
 
 -- supabase/schemas/api/merge-guest.sql
 

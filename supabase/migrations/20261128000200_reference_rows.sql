@@ -21,6 +21,7 @@ insert into core.scheduled_tasks (name, procedure, every, subjects, time_limit, 
   ('watch_notices', 'safety.watch_clock', '10 minutes', null, '5 seconds', 5),
   -- A batch of a rule may be large.
   ('sweep', 'ops.sweep', '1 minute', 'ops.due_rules', '30 seconds', 4),
+  ('fold_metrics', 'ops.fold_metrics', '10 seconds', null, '5 seconds', 6),
   -- It compares every account with its checkpoint.
   ('prove_ledger', 'ops.prove_ledger', '1 hour', null, '10 minutes', 5)
 on conflict (name) do update
@@ -186,6 +187,11 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
   ('incidents', 'What was away, from when it was back', '1 year', 10000, '1 day', 'ops.incidents', 'ended_at', null),
   ('provider_bills', 'Bills of providers, from when they were told last', '1 year', 10000, '1 day', 'videos.provider_bills',
     'asked_at', null),
+  ('metric_minutes', 'What the functions counted, by minute', '2 days', 10000, '1 hour',
+    'ops.metric_points', 'at', 't.step = ''minute'''),
+  ('metric_hours', 'What the functions counted, by hour', '90 days', 10000, '1 day',
+    'ops.metric_points', 'at', 't.step = ''hour'''),
+  ('metric_days', 'What the functions counted, by day', '2 years', 10000, '1 day', 'ops.metric_points', 'at', 't.step = ''day'''),
   -- The next proof begins at that one.
   ('proofs', 'Results of proving the ledger, from the proof; the last one that found nothing stays', '90 days', 10000, '1 day',
     'credits.proofs', 'proved_until',
@@ -378,7 +384,8 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   accounts.personal_tables, accounts.privacy_classes, core.scheduled_tasks, core.set_aside, events.channels,
   events.subscriptions, guard.policies,
   guard.secrets,
-  ops.alert_actions, ops.alert_changes, ops.alert_rules, ops.alerts, ops.feature_flags, ops.incidents, ops.retention_rules, purchases.products, queue.kinds, videos.job_transitions,
+  ops.alert_actions, ops.alert_changes, ops.alert_rules, ops.alerts, ops.feature_flags, ops.incidents, ops.metric_points,
+  ops.metric_rows, ops.retention_rules, purchases.products, queue.kinds, videos.job_transitions,
   videos.model_providers, videos.models, videos.moderation_filters, videos.moderation_terms, videos.moderation_words,
   videos.provider_accounts, videos.provider_bills, videos.providers, videos.spending, videos.tiers, videos.tolerances
   }'::text[]) as t (relation)

@@ -15,7 +15,7 @@ import {
   type UploadedFunction,
 } from "../../local/simulators/management-api.ts";
 import { bundleFunctions } from "../../tools/bundles.ts";
-import { endpointNames } from "./generate-openapi.ts";
+import { endpointNames } from "../../tools/generate/endpoint-names.ts";
 
 const root = new URL("../../", import.meta.url);
 const decoder = new TextDecoder();

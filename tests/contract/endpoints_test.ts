@@ -4,7 +4,8 @@ import * as z from "zod/mini";
 import { policyNames } from "../../supabase/functions/_shared/endpoint/rate-limiter.ts";
 import { configFile, functionsConfigOf } from "../../tools/generate/functions-config.ts";
 import { listFiles } from "../files.ts";
-import { declaredOperations, endpointNames } from "./generate-openapi.ts";
+import { endpointNames } from "../../tools/generate/endpoint-names.ts";
+import { declaredOperations } from "./generate-openapi.ts";
 
 const root = new URL("../../", import.meta.url);
 const names = await endpointNames();

@@ -6,6 +6,7 @@ import openapiTS, { astToString } from "openapi-typescript";
 import * as z from "zod/mini";
 import { callersDocument, callersDocumentOf } from "../../tools/generate/callers-document.ts";
 import { configFile, functionsConfigOf } from "../../tools/generate/functions-config.ts";
+import { endpointNames } from "../../tools/generate/endpoint-names.ts";
 import { writeGenerated } from "../../tools/generate/written.ts";
 import type { Documentation } from "../../supabase/functions/_shared/endpoint/documentation.ts";
 import type { Endpoint } from "../../supabase/functions/_shared/endpoint/endpoint.ts";
@@ -19,15 +20,6 @@ const functions = new URL("../../supabase/functions/", import.meta.url);
 
 export const openApiFile = new URL("../../docs/api/openapi.json", import.meta.url);
 export const clientTypesFile = new URL("../../client/src/openapi.ts", import.meta.url);
-
-/** The endpoints' names: the folders of supabase/functions whose name does not start with `_`. */
-export async function endpointNames(): Promise<string[]> {
-  const names: string[] = [];
-  for await (const { name, isDirectory } of Deno.readDir(functions)) {
-    if (isDirectory && !name.startsWith("_")) names.push(name);
-  }
-  return names.sort();
-}
 
 /** What each endpoint declares, by its name. */
 export async function declaredOperations(): Promise<Map<string, readonly Declaration[]>> {

@@ -121,6 +121,7 @@ const helpers: Record<string, string> = {
   "account-tasks": "of process-jobs: telling Apple who has left, and writing down what is kept of a user",
   "erase-account": "of process-jobs: the last task of a closed account",
   "record-error": "of every endpoint, after an answer that was an error",
+  "record-metrics": "of every endpoint, after an answer: what the isolate has counted",
 };
 
 /** Endpoints whose procedures have other names than theirs, and why. */
@@ -176,6 +177,7 @@ const forNobody: Record<string, string> = {
   record_files_deleted: "the worker's",
   record_fingerprint: "the worker's",
   record_image: "the worker's",
+  record_metrics: "the functions' own: what an isolate has counted",
   record_poll: "the worker's",
   record_stored: "the worker's",
   record_submission: "the worker's",

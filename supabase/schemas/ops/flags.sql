@@ -1,5 +1,6 @@
--- ops: the operator's room. In this order: flags.sql, errors.sql, alerts.sql, retention.sql, admins.sql, credits.sql,
--- safety.sql, views.sql, trace.sql, alert-metrics.sql, alert-rules.sql, incidents.sql, alert-changes.sql, purchases.sql.
+-- ops: the operator's room. In this order: flags.sql, errors.sql, alerts.sql, metric-types.sql, metrics.sql, retention.sql,
+-- admins.sql, credits.sql, safety.sql, views.sql, trace.sql, alert-metrics.sql, alert-rules.sql, incidents.sql,
+-- alert-changes.sql, purchases.sql.
 
 create schema ops;
 

@@ -41,6 +41,27 @@ async function caseOf(sql: Sql, status: "kept" | "open"): Promise<string> {
   return id;
 }
 
+/** Of another step, and what ever was, nothing goes. */
+function pointsOf(step: "minute" | "hour" | "day"): Sweep {
+  const steps = ["minute", "hour", "day", "total"];
+  return {
+    async make(sql, name, age) {
+      await sql`
+        insert into ops.metric_points (step, at, name, labels, count, sum, buckets)
+        select s.step, case s.step when 'total' then '-infinity' else core.now() - make_interval(secs => ${age}) end,
+          ${name}, '{}', 1, 0, '{}'
+        from unnest(${steps}::text[]) as s (step)`;
+    },
+    async names(sql) {
+      const rows = await sql<
+        { name: string; step: string }[]
+      >`select p.name, p.step from ops.metric_points as p`;
+      assert(rows.filter((row) => row.step !== step).length % (steps.length - 1) === 0);
+      return rows.filter((row) => row.step === step);
+    },
+  };
+}
+
 const sweeps: Record<string, Sweep> = {
   reports: {
     // Of a case that is decided; one that is not keeps its own.
@@ -243,6 +264,9 @@ const sweeps: Record<string, Sweep> = {
     names: (sql) =>
       sql`select case b.day when current_date - 3 then 'old' else 'young' end as name from videos.provider_bills as b`,
   },
+  metric_minutes: pointsOf("minute"),
+  metric_hours: pointsOf("hour"),
+  metric_days: pointsOf("day"),
   proofs: {
     make: (sql, name, age) =>
       sql`

@@ -412,6 +412,7 @@ export type Database = {
         Args: { "p_job_id": string; "p_outcome": Json; "p_upload_id": string };
         Returns: Json;
       };
+      "record_metrics": { Args: { "p_rows": Json }; Returns: Json };
       "record_notification_history": {
         Args: { "p_environment": string; "p_notifications": Json; "p_read_until"?: string };
         Returns: Json;
