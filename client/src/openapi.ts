@@ -984,8 +984,7 @@ export interface components {
             alert_id: string;
             rule: string;
             subject: string;
-            /** @enum {string} */
-            level: "warning" | "critical";
+            level: components["schemas"]["AlertLevel"];
             details: {
                 [key: string]: unknown;
             };
@@ -1002,6 +1001,10 @@ export interface components {
             /** Format: date-time */
             resolved_at: string | null;
         };
+        /** @enum {string} */
+        AlertAction: "notify" | "throttle" | "shutdown";
+        /** @enum {string} */
+        AlertLevel: "warning" | "critical";
         AlertRule: {
             rule: string;
             what: string;
@@ -1012,10 +1015,8 @@ export interface components {
             critical: number | null;
             ok_for_seconds: number;
             cooldown_seconds: number;
-            /** @enum {string} */
-            action: "notify" | "throttle" | "shutdown";
-            /** @enum {string} */
-            acts_at: "warning" | "critical";
+            action: components["schemas"]["AlertAction"];
+            acts_at: components["schemas"]["AlertLevel"];
             policies: string[];
             throttle_percent: number;
             flags: string[];
@@ -1413,8 +1414,7 @@ export interface components {
                 alert_id: string;
                 rule: string;
                 subject: string;
-                /** @enum {string} */
-                level: "warning" | "critical";
+                level: components["schemas"]["AlertLevel"];
                 details: {
                     [key: string]: unknown;
                 };
@@ -1441,10 +1441,8 @@ export interface components {
                 critical: number | null;
                 ok_for_seconds: number;
                 cooldown_seconds: number;
-                /** @enum {string} */
-                action: "notify" | "throttle" | "shutdown";
-                /** @enum {string} */
-                acts_at: "warning" | "critical";
+                action: components["schemas"]["AlertAction"];
+                acts_at: components["schemas"]["AlertLevel"];
                 policies: string[];
                 throttle_percent: number;
                 flags: string[];

@@ -8485,6 +8485,28 @@ $$;
 create trigger tell after update of state on videos.submissions
   for each row when (new.state = 'accepted' and old.state <> 'accepted') execute function videos.tell_submission();
 
+-- A provider is away while its breaker is not closed; that is written down where it happens.
+create function videos.tell_breaker()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if new.breaker = 'closed' then
+    perform ops.end_incident('provider ' || new.name, core.now());
+  else
+    perform ops.begin_incident('provider ' || new.name, case
+      when new.unfinished >= new.failures_to_open then format('%s jobs in a row were not finished', new.unfinished)
+      else format('%s failures in a row', new.failures)
+    end);
+  end if;
+  return null;
+end;
+$$;
+
+create trigger tell_breaker after update of breaker on videos.providers
+  for each row when (old.breaker is distinct from new.breaker) execute function videos.tell_breaker();
+
 -- supabase/schemas/accounts/admission.sql
 
 -- Whether an account is closed or merged into another, and so acts no more.
@@ -11787,28 +11809,6 @@ begin
 end;
 $$;
 
--- A provider is away while its breaker is not closed; it is written where that is.
-create function ops.note_breaker()
-returns trigger
-language plpgsql
-set search_path = ''
-as $$
-begin
-  if new.breaker = 'closed' then
-    perform ops.end_incident('provider ' || new.name, core.now());
-  else
-    perform ops.begin_incident('provider ' || new.name, case
-      when new.unfinished >= new.failures_to_open then format('%s jobs in a row were not finished', new.unfinished)
-      else format('%s failures in a row', new.failures)
-    end);
-  end if;
-  return null;
-end;
-$$;
-
-create trigger note_breaker after update of breaker on videos.providers
-  for each row when (old.breaker is distinct from new.breaker) execute function ops.note_breaker();
-
 create function ops.watch_storage()
 returns void
 language plpgsql
@@ -11852,6 +11852,7 @@ comment on view ops.incident_log is 'What was away, from when until when, and wh
 
 -- What an admin sees of alerts, rules and limits, and changes of them.
 
+-- A rate limit as the API shows it.
 create function ops.policy_json(p_policy guard.policies)
 returns jsonb
 language sql
@@ -11862,6 +11863,7 @@ return jsonb_build_object(
   'throttle_percent', (p_policy).throttle_percent, 'admits', (p_policy).admits
 );
 
+-- An alert as the API shows it.
 create function ops.alert_json(p_alert ops.alerts)
 returns jsonb
 language sql
@@ -11873,6 +11875,7 @@ return jsonb_build_object(
   'acknowledged_at', core.to_iso((p_alert).acknowledged_at), 'resolved_at', core.to_iso((p_alert).resolved_at)
 );
 
+-- A rule as the API shows it, with what it does now.
 create function ops.rule_json(p_rule ops.alert_rules)
 returns jsonb
 language sql
@@ -14043,43 +14046,6 @@ end;
 $$;
 grant execute on function api.health to service_role;
 
--- supabase/schemas/api/provider-accounts.sql
-
--- What the handler of `read_provider_accounts` calls, in _shared/videos/accounts.ts.
-
-create function api.record_provider_accounts(p_task_id bigint, p_attempt integer, p_accounts jsonb)
-returns jsonb
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
--- Notes what providers say of our account, and ends the task: p_accounts is `[{ provider, balance_cents, is_locked, day,
--- billed_cents }]`. `data`: `{ finished }`, false for an attempt that has lost its task, which notes nothing. Locks: task →
--- accounts, in the order of their names.
-declare
-  v_account record;
-begin
-  if not queue.finish(p_task_id, p_attempt) then
-    return guard.answer('{"finished": false}');
-  end if;
-  for v_account in
-    select a.*
-    from jsonb_to_recordset(p_accounts) as a (
-      provider text, balance_cents numeric, is_locked boolean, day date, billed_cents numeric
-    )
-    join videos.providers as v on v.name = a.provider
-    order by a.provider
-  loop
-    perform videos.note_provider_account(
-      v_account.provider, v_account.balance_cents, v_account.is_locked, v_account.day, v_account.billed_cents
-    );
-  end loop;
-  return guard.answer('{"finished": true}');
-end;
-$$;
-grant execute on function api.record_provider_accounts to service_role;
-
 -- supabase/schemas/api/process-jobs.sql
 
 create function api.claim_tasks(p_limit integer, p_subject uuid default null, p_without text[] default '{}')
@@ -15048,6 +15014,39 @@ begin
 end;
 $$;
 grant execute on function api.record_files_deleted to service_role;
+
+create function api.record_provider_accounts(p_task_id bigint, p_attempt integer, p_accounts jsonb)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Notes what providers say of our account, and ends the task: p_accounts is `[{ provider, balance_cents, is_locked, day,
+-- billed_cents }]`. `data`: `{ finished }`, false for an attempt that has lost its task, which notes nothing. Locks: task →
+-- accounts, in the order of their names.
+declare
+  v_account record;
+begin
+  if not queue.finish(p_task_id, p_attempt) then
+    return guard.answer('{"finished": false}');
+  end if;
+  for v_account in
+    select a.*
+    from jsonb_to_recordset(p_accounts) as a (
+      provider text, balance_cents numeric, is_locked boolean, day date, billed_cents numeric
+    )
+    join videos.providers as v on v.name = a.provider
+    order by a.provider
+  loop
+    perform videos.note_provider_account(
+      v_account.provider, v_account.balance_cents, v_account.is_locked, v_account.day, v_account.billed_cents
+    );
+  end loop;
+  return guard.answer('{"finished": true}');
+end;
+$$;
+grant execute on function api.record_provider_accounts to service_role;
 
 -- supabase/schemas/api/record-error.sql
 

@@ -156,6 +156,7 @@ const forNobody: Record<string, string> = {
   claim_submission: "the worker's: a job goes on whoever asked for it",
   deliver_inbox: "the worker's: it tells whoever the event's user is by now",
   load_upload_files: "the worker's",
+  record_provider_accounts: "the worker's",
   record_upload_tidied: "the worker's",
   enter_device_lane: "a lane is a network's",
   erase_account: "the worker's: its user is gone",

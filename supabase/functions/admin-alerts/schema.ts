@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { Alert, alertActions, AlertRule, Incident, Reason } from "../_shared/ops/contract.ts";
+import { Alert, AlertAction, AlertRule, Incident, Reason } from "../_shared/ops/contract.ts";
 import { pageQuery, positionTime } from "../_shared/request/cursor.ts";
 import { optional } from "../_shared/request/validation.ts";
 
@@ -39,7 +39,7 @@ const policy = z.string().check(z.regex(/^[a-z_]{1,63}$/, "Must be a name of low
 const changes = {
   warning: optional(bound),
   critical: optional(bound),
-  action: optional(z.enum(alertActions)),
+  action: optional(AlertAction),
   /** What is throttled. */
   policies: optional(z.array(policy).check(z.maxLength(50))),
   /** What is left of their limits. */

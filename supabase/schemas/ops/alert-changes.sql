@@ -1,5 +1,6 @@
 -- What an admin sees of alerts, rules and limits, and changes of them.
 
+-- A rate limit as the API shows it.
 create function ops.policy_json(p_policy guard.policies)
 returns jsonb
 language sql
@@ -10,6 +11,7 @@ return jsonb_build_object(
   'throttle_percent', (p_policy).throttle_percent, 'admits', (p_policy).admits
 );
 
+-- An alert as the API shows it.
 create function ops.alert_json(p_alert ops.alerts)
 returns jsonb
 language sql
@@ -21,6 +23,7 @@ return jsonb_build_object(
   'acknowledged_at', core.to_iso((p_alert).acknowledged_at), 'resolved_at', core.to_iso((p_alert).resolved_at)
 );
 
+-- A rule as the API shows it, with what it does now.
 create function ops.rule_json(p_rule ops.alert_rules)
 returns jsonb
 language sql

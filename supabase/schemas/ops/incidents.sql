@@ -40,28 +40,6 @@ begin
 end;
 $$;
 
--- A provider is away while its breaker is not closed; it is written where that is.
-create function ops.note_breaker()
-returns trigger
-language plpgsql
-set search_path = ''
-as $$
-begin
-  if new.breaker = 'closed' then
-    perform ops.end_incident('provider ' || new.name, core.now());
-  else
-    perform ops.begin_incident('provider ' || new.name, case
-      when new.unfinished >= new.failures_to_open then format('%s jobs in a row were not finished', new.unfinished)
-      else format('%s failures in a row', new.failures)
-    end);
-  end if;
-  return null;
-end;
-$$;
-
-create trigger note_breaker after update of breaker on videos.providers
-  for each row when (old.breaker is distinct from new.breaker) execute function ops.note_breaker();
-
 create function ops.watch_storage()
 returns void
 language plpgsql

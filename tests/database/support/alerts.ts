@@ -12,10 +12,10 @@ export interface Alert {
   is_open: boolean;
 }
 
-/** A minute passes, and every rule that is due is evaluated. */
-export async function evaluate({ sql, advance }: TestDatabase, minutes = 1): Promise<void> {
-  for (let minute = 0; minute < minutes; minute++) {
-    await advance(61_000);
+/** Minutes pass, one by one or in longer steps, and every rule that is due is evaluated after each. */
+export async function evaluate({ sql, advance }: TestDatabase, minutes = 1, step = 1): Promise<void> {
+  for (let minute = 0; minute < minutes; minute += step) {
+    await advance(step * 60_000 + 1_000);
     await runTask(sql, "evaluate_alert_rules");
     await runTask(sql, "watch_alerts");
   }

@@ -143,9 +143,12 @@ export function examplePolicy(): Policy {
   };
 }
 
-const AlertLevel = z.enum(["warning", "critical"]);
+export const AlertLevel = z.enum(["warning", "critical"]);
+export type AlertLevel = z.infer<typeof AlertLevel>;
 
-export const alertActions = ["notify", "throttle", "shutdown"] as const;
+/** What a rule does beside telling. */
+export const AlertAction = z.enum(["notify", "throttle", "shutdown"]);
+export type AlertAction = z.infer<typeof AlertAction>;
 
 /** What only the operator can mend. */
 export const Alert = z.object({
@@ -198,7 +201,7 @@ export const AlertRule = z.object({
   ok_for_seconds: count,
   /** So long after it was over, nothing new is raised. */
   cooldown_seconds: count,
-  action: z.enum(alertActions),
+  action: AlertAction,
   acts_at: AlertLevel,
   policies: z.array(z.string()),
   throttle_percent: z.int(),
