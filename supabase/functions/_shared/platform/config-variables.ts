@@ -46,6 +46,7 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   APP_STORE_KEY_ID: { kind: "secret", purpose: "The In-App Purchase key's id", without: appStoreIsNotAsked },
   APP_STORE_PRIVATE_KEY: { kind: "secret", purpose: "The In-App Purchase key, PKCS#8 in PEM", without: appStoreIsNotAsked },
   FAL_QUEUE_URL: { kind: "optional", purpose: "fal's queue API", without: defaults.FAL_QUEUE_URL },
+  FAL_API_URL: { kind: "optional", purpose: "fal's Platform APIs, which tell our balance", without: defaults.FAL_API_URL },
   FAL_JWKS_URL: { kind: "optional", purpose: "Where fal publishes its webhook keys", without: defaults.FAL_JWKS_URL },
   FAL_RESULT_HOSTS: { kind: "optional", purpose: "Hosts that results are fetched from, comma separated", without: defaults.FAL_RESULT_HOSTS },
   REPLICATE_API_URL: { kind: "optional", purpose: "Replicate's API", without: defaults.REPLICATE_API_URL },
