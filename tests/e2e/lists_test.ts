@@ -151,6 +151,12 @@ async function withCases(): Promise<Guest> {
 
 /** Who has two entries at least of each list that is read page by page: a guest, or an admin. */
 const withEntries: Readonly<Record<string, () => Promise<Guest>>> = {
+  "GET admin-alerts": async () => {
+    for (const subject of ["one", "another"]) {
+      await backend.database.sql`select ops.raise_alert('provider_refuses', ${subject}, '{}')`;
+    }
+    return await backend.signInAdmin();
+  },
   "GET admin-reports": withCases,
   "GET credits": async () => (await withVideos(2)).guest,
   "GET purchases": withPurchases,
