@@ -24,7 +24,7 @@ begin
   case p_metric
     -- Answers that are a fault of ours or of a provider's, of all. Of a few, one says nothing.
     when 'error_percent' then return query
-      select 'requests', 100.0 * sum(m.count) filter (where m.labels ->> 'status' >= '500') / sum(m.count)
+      select 'requests', 100.0 * sum(m.count) filter (where m.labels ->> 'status' like '5%') / sum(m.count)
       from ops.metric_minutes as m
       where m.name = 'requests' and m.minute >= date_trunc('minute', v_since)
       having sum(m.count) >= 20;

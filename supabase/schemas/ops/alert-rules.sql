@@ -46,9 +46,10 @@ create table ops.alert_rules (
 alter table ops.alert_rules enable row level security;
 comment on table ops.alert_rules is 'What is measured, what is too much, and what is done then; a change counts from the next minute on.';
 
--- What rules have done and not undone. Several may do the same thing: it is undone with the last of them.
+-- What rules have done and not undone. Several may do the same thing: it is undone with the last of them. A rule that has
+-- done something stays until that is undone: nothing else would know of it.
 create table ops.alert_actions (
-  rule text not null references ops.alert_rules on delete cascade,
+  rule text not null references ops.alert_rules,
   subject text not null,
   action ops.alert_action not null check (action <> 'notify'),
   -- The policy or the flag.
@@ -337,7 +338,7 @@ begin
   loop
     perform ops.raise_alert('alert_rule', v_row.name, jsonb_build_object('evaluated_at', v_row.evaluated_at));
   end loop;
-  -- Of a rule that was switched off, or taken away, nothing is open.
+  -- Of a rule that was switched off, or taken away, nothing is open, nor stays done that is not pinned.
   for v_row in
     select a.rule, a.subject from ops.alerts as a
     where a.resolved_at is null and a.metric is not null
@@ -345,6 +346,12 @@ begin
     order by a.rule, a.subject
   loop
     perform ops.resolve_alert(v_row.rule, v_row.subject);
+  end loop;
+  for v_row in
+    select distinct d.rule, d.subject from ops.alert_actions as d
+    join ops.alert_rules as r on r.name = d.rule and not r.is_enabled and not r.is_pinned
+    order by d.rule, d.subject
+  loop
     perform ops.undo(v_row.rule, v_row.subject);
   end loop;
 end;

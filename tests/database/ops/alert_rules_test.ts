@@ -327,9 +327,39 @@ Deno.test("what is pinned stays until it is not; what a rule that was switched o
   await evaluate(database, 10);
   assert.deepEqual((await alertsOf(sql, "own")).map(({ is_open }) => is_open), [false]);
   assert.deepEqual([await isOn(sql, "purchases"), await limitNow(sql, "writes")], [false, full]);
+  await assert.rejects(async () => await sql`delete from ops.alert_rules where name = 'own'`, {
+    code: "23503",
+  });
   await sql`update ops.alert_rules set is_pinned = false where name = 'own'`;
   await evaluate(database);
   assert.equal(await isOn(sql, "purchases"), true);
+});
+
+Deno.test("a rule that is pinned and switched off keeps what it did until it is pinned no more", async () => {
+  await using database = await open();
+  const { sql } = database;
+  await makeRule(sql, "own", "queue_seconds", { action: "shutdown", flags: ["purchases"], isPinned: true });
+  await setMeasured(sql, "queue_seconds", 100);
+  await evaluate(database);
+  await sql`update ops.alert_rules set is_enabled = false where name = 'own'`;
+  await evaluate(database, 3);
+  assert.equal(await isOn(sql, "purchases"), false);
+  await sql`update ops.alert_rules set is_pinned = false where name = 'own'`;
+  await evaluate(database);
+  assert.equal(await isOn(sql, "purchases"), true);
+  await sql`delete from ops.alert_rules where name = 'own'`;
+});
+
+Deno.test("a rule that several clocks evaluate at once is evaluated once, and acts once", async () => {
+  await using database = await open();
+  const { sql, advance } = database;
+  await makeRule(sql, "own", "queue_seconds", { action: "shutdown", flags: ["grants"] });
+  await setMeasured(sql, "queue_seconds", 100);
+  await advance(61_000);
+  await Promise.all(Array.from({ length: 8 }, async () => await sql`select ops.evaluate_rule('own')`));
+  assert.deepEqual(await toldOf(sql, "own"), ["raised critical"]);
+  const switched = await sql`select from ops.admin_actions as a where a.action = 'switch_flag'`;
+  assert.equal(switched.length, 1);
 });
 
 Deno.test("what was met is over an hour after it was met last, which is told", async () => {
