@@ -6046,6 +6046,8 @@ create index submissions_in_flight on videos.submissions (provider)
 -- No job is ever at two providers: at most one submission that a provider has, or may have.
 create unique index submissions_open on videos.submissions (job_id)
   where state in ('sending', 'accepted', 'unknown');
+-- What a provider did not take while it was away, and others did.
+create index submissions_not_accepted on videos.submissions (provider, claimed_at) where state = 'not_accepted';
 comment on table videos.submissions is 'Each attempt to hand a job to a provider.';
 
 -- Webhooks as they came, once each.
@@ -9934,6 +9936,8 @@ create table ops.alerts (
 );
 alter table ops.alerts enable row level security;
 create index alerts_rule on ops.alerts (rule, subject, last_at);
+create index alerts_raised on ops.alerts (raised_at desc, id desc);
+create index alerts_open_raised on ops.alerts (raised_at desc, id desc) where resolved_at is null;
 create unique index alerts_open on ops.alerts (rule, subject) where resolved_at is null;
 comment on table ops.alerts is 'What only the operator can mend, from when it was met first until it was over.';
 
@@ -16587,12 +16591,24 @@ begin
     ) order by p.place) -> p_limit - 1 end
   into v_alerts, v_next
   from (
-    select a as shown, row_number() over (order by a.raised_at desc, a.id desc) as place
-    from ops.alerts as a
-    where (a.raised_at, a.id) < (v_before, v_before_id)
-      and case p_status when 'open' then a.resolved_at is null when 'resolved' then a.resolved_at is not null else true end
-    order by a.raised_at desc, a.id desc
-    limit p_limit + 1
+    select f.shown, row_number() over (order by (f.shown).raised_at desc, (f.shown).id desc) as place
+    from (
+      -- Apart, so that each is found by its index.
+      (
+        select a as shown from ops.alerts as a
+        where p_status is distinct from 'open' and (a.raised_at, a.id) < (v_before, v_before_id)
+          and (p_status is null or a.resolved_at is not null)
+        order by a.raised_at desc, a.id desc
+        limit p_limit + 1
+      )
+      union all
+      (
+        select a as shown from ops.alerts as a
+        where p_status = 'open' and a.resolved_at is null and (a.raised_at, a.id) < (v_before, v_before_id)
+        order by a.raised_at desc, a.id desc
+        limit p_limit + 1
+      )
+    ) as f
   ) as p;
   return guard.answer(
     jsonb_build_object(

@@ -26,12 +26,24 @@ begin
     ) order by p.place) -> p_limit - 1 end
   into v_alerts, v_next
   from (
-    select a as shown, row_number() over (order by a.raised_at desc, a.id desc) as place
-    from ops.alerts as a
-    where (a.raised_at, a.id) < (v_before, v_before_id)
-      and case p_status when 'open' then a.resolved_at is null when 'resolved' then a.resolved_at is not null else true end
-    order by a.raised_at desc, a.id desc
-    limit p_limit + 1
+    select f.shown, row_number() over (order by (f.shown).raised_at desc, (f.shown).id desc) as place
+    from (
+      -- Apart, so that each is found by its index.
+      (
+        select a as shown from ops.alerts as a
+        where p_status is distinct from 'open' and (a.raised_at, a.id) < (v_before, v_before_id)
+          and (p_status is null or a.resolved_at is not null)
+        order by a.raised_at desc, a.id desc
+        limit p_limit + 1
+      )
+      union all
+      (
+        select a as shown from ops.alerts as a
+        where p_status = 'open' and a.resolved_at is null and (a.raised_at, a.id) < (v_before, v_before_id)
+        order by a.raised_at desc, a.id desc
+        limit p_limit + 1
+      )
+    ) as f
   ) as p;
   return guard.answer(
     jsonb_build_object(

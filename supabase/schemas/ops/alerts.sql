@@ -24,6 +24,8 @@ create table ops.alerts (
 );
 alter table ops.alerts enable row level security;
 create index alerts_rule on ops.alerts (rule, subject, last_at);
+create index alerts_raised on ops.alerts (raised_at desc, id desc);
+create index alerts_open_raised on ops.alerts (raised_at desc, id desc) where resolved_at is null;
 create unique index alerts_open on ops.alerts (rule, subject) where resolved_at is null;
 comment on table ops.alerts is 'What only the operator can mend, from when it was met first until it was over.';
 
