@@ -21,6 +21,54 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin-alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What waits for the operator, page by page, by which rules, and what was away
+         * @description Newest first; `status` names those that are `open` or `resolved`. `metric`, `value` and `threshold` are null of what was met and not measured. An alert is as bad (`level`) as it has been since it began. `rules` are all of them: `acting_on` is what one has lowered or switched off now. `incidents` are the newest 20; `ended_at` is null while one lasts.
+         */
+        get: operations["getAdminAlerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Acknowledges an alert, or changes a rule
+         * @description With `alert_id` and `acknowledged`: nothing more is told of the alert before it is over. With `rule`: what else is named of the rule is changed, and counts from the next minute on; what it did by another action is undone. `throttle` leaves `throttle_percent` of the limits of `policies`, and `shutdown` switches `flags` off, from the level `acts_at` on, until the alert is over, or, with `is_pinned`, until that is false again. What a stranger can cause must not switch off what others use: docs/operations/alerts.md says what each rule invites. What changes nothing is not written down.
+         */
+        patch: operations["patchAdminAlerts"];
+        trace?: never;
+    };
+    "/admin-limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The rate limits, and what alerts leave of them
+         * @description By name. `max_hits` is what the operator admits in any `window_seconds`, `admits` what is admitted now: an alert may leave `throttle_percent` of it. `counts` says of what: requests, credits or grants.
+         */
+        get: operations["getAdminLimits"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Changes a rate limit
+         * @description From the next request on. What is left out stays as it is; what changes nothing is not written down. What counts `hits` admits 300 at most. `ERR_4006` for `admin` and `admin_credits`, which bound admins themselves: the owner of the database alone changes those. Answers the limit as it is then.
+         */
+        patch: operations["patchAdminLimits"];
+        trace?: never;
+    };
     "/admin-models": {
         parameters: {
             query?: never;
@@ -368,7 +416,7 @@ export interface paths {
         };
         /**
          * Whether the backend works; more for a secret key
-         * @description `unhealthy`, with 503, when the database cannot be asked; `degraded`, with 200, when storage, the worker, a provider, Apple, the client's address or a part of the platform are not there. Answers are shared for 5 seconds. Only a secret key gets `checks` and `version`. A check's `reason` is `schema_not_exposed` when the platform was not told to expose the schema `api`. `providers` is right while each model that is offered has one that is configured and whose breaker is not open; `apple` while Apple takes our key, which is asked once a minute; `client_address` while the request carries the configured header, without which all users share the limits of one network. `platform.missing` names what docs/deploying.md asks of the project and is not there, `platform.invalid` which variables are bad.
+         * @description `unhealthy`, with 503, when the database cannot be asked, or when its tick, which comes every 5 seconds, has not come for a minute: then nobody would be told of anything. `degraded`, with 200, when that never came yet, or storage, the worker, a provider, Apple, the client's address or a part of the platform are not there. Answers are shared for 5 seconds. Only a secret key gets `checks` and `version`. A check's `reason` is `schema_not_exposed` when the platform was not told to expose the schema `api`. `providers` is right while each model that is offered has one that is configured and whose breaker is not open; `apple` while Apple takes our key, which is asked once a minute; `incidents.away` names what is away now; `client_address` while the request carries the configured header, without which all users share the limits of one network. `platform.missing` names what docs/deploying.md asks of the project and is not there, `platform.invalid` which variables are bad.
          */
         get: operations["getHealth"];
         put?: never;
@@ -1020,7 +1068,7 @@ export interface components {
                 /** Format: uuid */
                 id: string;
                 /** @enum {string} */
-                action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban" | "keep_video" | "remove_video" | "grant_appeal" | "reject_appeal" | "refund_removal" | "hold" | "lift_hold" | "create_webhook" | "change_webhook" | "rotate_webhook_secret" | "delete_webhook";
+                action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban" | "keep_video" | "remove_video" | "grant_appeal" | "reject_appeal" | "refund_removal" | "hold" | "lift_hold" | "create_webhook" | "change_webhook" | "rotate_webhook_secret" | "delete_webhook" | "switch_flag" | "change_limit" | "change_rule" | "acknowledge_alert";
                 /** Format: uuid */
                 admin_id: string | null;
                 amount: number | null;
@@ -1030,6 +1078,52 @@ export interface components {
                 /** Format: date-time */
                 created_at: string;
             }[];
+        };
+        Alert: {
+            /** Format: uuid */
+            alert_id: string;
+            rule: string;
+            subject: string;
+            level: components["schemas"]["AlertLevel"];
+            details: {
+                [key: string]: unknown;
+            };
+            count: number;
+            metric: string | null;
+            value: number | null;
+            threshold: number | null;
+            /** Format: date-time */
+            raised_at: string;
+            /** Format: date-time */
+            last_at: string;
+            /** Format: date-time */
+            acknowledged_at: string | null;
+            /** Format: date-time */
+            resolved_at: string | null;
+        };
+        /** @enum {string} */
+        AlertAction: "notify" | "throttle" | "shutdown";
+        /** @enum {string} */
+        AlertLevel: "warning" | "critical";
+        AlertRule: {
+            rule: string;
+            what: string;
+            metric: string;
+            measured_over_seconds: number;
+            is_low_bad: boolean;
+            warning: number | null;
+            critical: number | null;
+            ok_for_seconds: number;
+            cooldown_seconds: number;
+            action: components["schemas"]["AlertAction"];
+            acts_at: components["schemas"]["AlertLevel"];
+            policies: string[];
+            throttle_percent: number;
+            flags: string[];
+            is_pinned: boolean;
+            is_enabled: boolean;
+            last_error: string | null;
+            acting_on: string[];
         };
         Appeal: {
             /** Format: uuid */
@@ -1195,7 +1289,7 @@ export interface components {
             };
         };
         /** @enum {string} */
-        EventPattern: "video.submitted" | "video.started" | "video.progressed" | "video.completed" | "video.failed" | "video.cancelled" | "credits.changed" | "purchase.credited" | "purchase.refunded" | "account.closed" | "account.merged" | "alert.raised" | "alert.resolved" | "report.made" | "webhook.test" | "video.*" | "credits.*" | "purchase.*" | "account.*" | "alert.*" | "report.*" | "webhook.*" | "#";
+        EventPattern: "video.submitted" | "video.started" | "video.progressed" | "video.completed" | "video.failed" | "video.cancelled" | "credits.changed" | "purchase.credited" | "purchase.refunded" | "account.closed" | "account.merged" | "alert.raised" | "alert.resolved" | "alert.acknowledged" | "report.made" | "webhook.test" | "video.*" | "credits.*" | "purchase.*" | "account.*" | "alert.*" | "report.*" | "webhook.*" | "#";
         EventPatterns: components["schemas"]["EventPattern"][];
         /** @enum {string} */
         ExportStatus: "pending" | "ready" | "failed";
@@ -1229,6 +1323,15 @@ export interface components {
             credits_used: number;
             credits_remaining: number;
         };
+        GetAdminAlertsResponse: {
+            alerts: components["schemas"]["Alert"][];
+            rules: components["schemas"]["AlertRule"][];
+            incidents: components["schemas"]["Incident"][];
+            next_cursor: string | null;
+        };
+        GetAdminLimitsResponse: {
+            policies: components["schemas"]["Policy"][];
+        };
         GetAdminReportsResponse: {
             cases: components["schemas"]["SafetyCase"][];
             next_cursor: string | null;
@@ -1256,6 +1359,14 @@ export interface components {
             checks?: {
                 database: components["schemas"]["Check"];
                 storage: components["schemas"]["Check"];
+                tick: components["schemas"]["Check"];
+                incidents: {
+                    ok: boolean;
+                    duration_ms: number;
+                    /** @enum {string} */
+                    reason?: "schema_not_exposed";
+                    away: string[];
+                };
                 queue: components["schemas"]["Check"];
                 providers: components["schemas"]["Check"];
                 apple: components["schemas"]["Check"];
@@ -1266,6 +1377,17 @@ export interface components {
         };
         /** @enum {string} */
         ImageType: "image/jpeg" | "image/png" | "image/webp";
+        Incident: {
+            /** Format: uuid */
+            incident_id: string;
+            subject: string;
+            /** Format: date-time */
+            began_at: string;
+            /** Format: date-time */
+            ended_at: string | null;
+            cause: string | null;
+            taken_over_by: string[];
+        };
         InputValue: boolean | number | string | string[];
         Job: {
             /** Format: uuid */
@@ -1408,6 +1530,72 @@ export interface components {
             values: number[];
             default: number;
         };
+        PatchAdminAlertsRequest: {
+            /** Format: uuid */
+            alert_id?: string | null;
+            acknowledged?: boolean | null;
+            rule?: string | null;
+            warning?: number | null;
+            critical?: number | null;
+            /** @enum {string|null} */
+            action?: "notify" | "throttle" | "shutdown" | null;
+            policies?: string[] | null;
+            throttle_percent?: number | null;
+            flags?: string[] | null;
+            is_pinned?: boolean | null;
+            is_enabled?: boolean | null;
+            reason: components["schemas"]["Reason"];
+        };
+        PatchAdminAlertsResponse: {
+            alert: {
+                /** Format: uuid */
+                alert_id: string;
+                rule: string;
+                subject: string;
+                level: components["schemas"]["AlertLevel"];
+                details: {
+                    [key: string]: unknown;
+                };
+                count: number;
+                metric: string | null;
+                value: number | null;
+                threshold: number | null;
+                /** Format: date-time */
+                raised_at: string;
+                /** Format: date-time */
+                last_at: string;
+                /** Format: date-time */
+                acknowledged_at: string | null;
+                /** Format: date-time */
+                resolved_at: string | null;
+            } | null;
+            rule: {
+                rule: string;
+                what: string;
+                metric: string;
+                measured_over_seconds: number;
+                is_low_bad: boolean;
+                warning: number | null;
+                critical: number | null;
+                ok_for_seconds: number;
+                cooldown_seconds: number;
+                action: components["schemas"]["AlertAction"];
+                acts_at: components["schemas"]["AlertLevel"];
+                policies: string[];
+                throttle_percent: number;
+                flags: string[];
+                is_pinned: boolean;
+                is_enabled: boolean;
+                last_error: string | null;
+                acting_on: string[];
+            } | null;
+        };
+        PatchAdminLimitsRequest: {
+            policy: string;
+            max_hits?: number | null;
+            window_seconds?: number | null;
+            reason: components["schemas"]["Reason"];
+        };
         PatchAdminReportsRequest: {
             /** Format: uuid */
             case_id: string;
@@ -1430,6 +1618,19 @@ export interface components {
             reason?: "schema_not_exposed";
             missing: ("postgres_17" | "pg_cron" | "tick_job" | "pg_net" | "functions_url" | "worker_key" | "realtime_policy" | "signing_key")[];
             invalid?: string[];
+        };
+        Policy: {
+            policy: string;
+            /** @enum {string} */
+            scope: "user" | "network" | "endpoint" | "global";
+            /** @enum {string} */
+            counts: "hits" | "credits" | "grants";
+            max_hits: number;
+            window_seconds: number;
+            /** @enum {string} */
+            on_failure: "open" | "closed";
+            throttle_percent: number;
+            admits: number;
         };
         PostUploadsRequest: {
             content_type: components["schemas"]["ImageType"];
@@ -2239,6 +2440,319 @@ export interface operations {
             413: components["responses"]["ERR_4013"];
             415: components["responses"]["ERR_4018"];
             422: components["responses"]["ERR_4011"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    getAdminAlerts: {
+        parameters: {
+            query?: {
+                /** @example 10 */
+                limit?: number;
+                cursor?: string;
+                /** @example open */
+                status?: "open" | "resolved";
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "alerts": [
+                     *         {
+                     *           "alert_id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2b10",
+                     *           "rule": "spending",
+                     *           "subject": "fal",
+                     *           "level": "warning",
+                     *           "details": {
+                     *             "what": "Money spent at a provider today, in percent of its cap"
+                     *           },
+                     *           "count": 3,
+                     *           "metric": "spending_percent",
+                     *           "value": 83,
+                     *           "threshold": 80,
+                     *           "raised_at": "2026-11-21T12:00:00.000Z",
+                     *           "last_at": "2026-11-21T12:02:00.000Z",
+                     *           "acknowledged_at": null,
+                     *           "resolved_at": null
+                     *         }
+                     *       ],
+                     *       "rules": [
+                     *         {
+                     *           "rule": "spending",
+                     *           "what": "Money spent at a provider today, in percent of its cap",
+                     *           "metric": "spending_percent",
+                     *           "measured_over_seconds": 86400,
+                     *           "is_low_bad": false,
+                     *           "warning": 80,
+                     *           "critical": 100,
+                     *           "ok_for_seconds": 300,
+                     *           "cooldown_seconds": 300,
+                     *           "action": "notify",
+                     *           "acts_at": "critical",
+                     *           "policies": [],
+                     *           "throttle_percent": 50,
+                     *           "flags": [],
+                     *           "is_pinned": false,
+                     *           "is_enabled": true,
+                     *           "last_error": null,
+                     *           "acting_on": []
+                     *         }
+                     *       ],
+                     *       "incidents": [
+                     *         {
+                     *           "incident_id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2b11",
+                     *           "subject": "provider fal",
+                     *           "began_at": "2026-11-21T12:00:00.000Z",
+                     *           "ended_at": "2026-11-21T12:06:00.000Z",
+                     *           "cause": "5 failures in a row",
+                     *           "taken_over_by": [
+                     *             "replicate"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GetAdminAlertsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    patchAdminAlerts: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "rule": "spending",
+                 *       "warning": 60,
+                 *       "reason": "A smaller cap than last month's"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PatchAdminAlertsRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "alert": null,
+                     *       "rule": {
+                     *         "rule": "spending",
+                     *         "what": "Money spent at a provider today, in percent of its cap",
+                     *         "metric": "spending_percent",
+                     *         "measured_over_seconds": 86400,
+                     *         "is_low_bad": false,
+                     *         "warning": 60,
+                     *         "critical": 100,
+                     *         "ok_for_seconds": 300,
+                     *         "cooldown_seconds": 300,
+                     *         "action": "notify",
+                     *         "acts_at": "critical",
+                     *         "policies": [],
+                     *         "throttle_percent": 50,
+                     *         "flags": [],
+                     *         "is_pinned": false,
+                     *         "is_enabled": true,
+                     *         "last_error": null,
+                     *         "acting_on": []
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PatchAdminAlertsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    getAdminLimits: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "policies": [
+                     *         {
+                     *           "policy": "video_generation",
+                     *           "scope": "user",
+                     *           "counts": "hits",
+                     *           "max_hits": 10,
+                     *           "window_seconds": 3600,
+                     *           "on_failure": "closed",
+                     *           "throttle_percent": 100,
+                     *           "admits": 10
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GetAdminLimitsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    patchAdminLimits: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "policy": "video_generation",
+                 *       "max_hits": 20,
+                 *       "reason": "A week of festivities"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PatchAdminLimitsRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "policy": "video_generation",
+                     *       "scope": "user",
+                     *       "counts": "hits",
+                     *       "max_hits": 20,
+                     *       "window_seconds": 3600,
+                     *       "on_failure": "closed",
+                     *       "throttle_percent": 100,
+                     *       "admits": 20
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Policy"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
             429: components["responses"]["ERR_4004"];
             500: components["responses"]["ERR_6003"];
             503: components["responses"]["ERR_6001"];
@@ -3868,6 +4382,15 @@ export interface operations {
                      *         "storage": {
                      *           "ok": true,
                      *           "duration_ms": 11
+                     *         },
+                     *         "tick": {
+                     *           "ok": true,
+                     *           "duration_ms": 4
+                     *         },
+                     *         "incidents": {
+                     *           "ok": true,
+                     *           "duration_ms": 4,
+                     *           "away": []
                      *         },
                      *         "queue": {
                      *           "ok": true,

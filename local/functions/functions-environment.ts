@@ -31,6 +31,7 @@ export function functionsEnvironment(
     FAL_KEY: keys.falKey,
     FAL_ACCOUNT_ID: keys.falAccountId,
     FAL_QUEUE_URL: fal.url,
+    FAL_API_URL: `${fal.url}/v1`,
     FAL_JWKS_URL: fal.jwksUrl,
     FAL_RESULT_HOSTS: fal.mediaHost,
     REPLICATE_API_TOKEN: keys.replicateToken,

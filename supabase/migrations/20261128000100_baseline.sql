@@ -590,6 +590,18 @@ begin
 end;
 $$;
 
+create function core.last_tick_at()
+returns timestamptz
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- When the tick came last: each time, it runs `wake_worker` first. Null where it never came.
+begin
+  return (select t.last_run_at from core.scheduled_tasks as t where t.name = 'wake_worker');
+end;
+$$;
+
 create function core.schedule_tick()
 returns void
 language plpgsql
@@ -1049,6 +1061,10 @@ create table guard.policies (
   on_failure guard.failure_mode not null,
   -- Whether the hits survive a crash of the database. Policies that guard money do.
   is_logged boolean not null,
+  -- What is left of the limit while an alert has lowered it: never below a tenth.
+  throttle_percent integer not null default 100 check (throttle_percent between 10 and 100),
+  -- What is admitted now, and what answers say. Stored, so that whoever takes a hit pays nothing for it.
+  admits integer not null generated always as (greatest(1, max_hits * throttle_percent / 100)) stored,
   check (on_failure = 'open' or is_logged),
   -- 300 times are 2.4 kB: a page holds such a row and its next version. A longer one is too long to rewrite each time.
   constraint a_window_keeps_at_most_300_hits check (counts <> 'hits' or max_hits <= 300)
@@ -1100,9 +1116,42 @@ language sql
 volatile
 return format(
   '{"policy":"%s","allowed":%s,"current":%s,"limit":%s,"window":%s,"remaining":%s,"reset":%s}',
-  (p_policy).name, p_is_allowed, p_current, (p_policy).max_hits, (p_policy).window_seconds, p_remaining,
+  (p_policy).name, p_is_allowed, p_current, (p_policy).admits, (p_policy).window_seconds, p_remaining,
   greatest(1, ceil(date_part('epoch', p_hit + (p_policy).window_length - core.now())))
 );
+
+create function guard.throttle(p_policy text, p_percent integer)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Leaves so many percent of a policy's limit, from the next request on; 100 is all of it. A second call changes nothing.
+-- Locks: the policy.
+begin
+  update guard.policies as p set throttle_percent = p_percent
+  where p.name = p_policy and p.throttle_percent <> p_percent;
+end;
+$$;
+
+create function guard.set_limit(p_policy text, p_max_hits integer, p_window_seconds integer)
+returns guard.policies
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Changes what a policy admits, null being as it is, and returns it as it is then; null where there is none. A second call
+-- changes nothing. Locks: the policy.
+declare
+  v_policy guard.policies;
+begin
+  update guard.policies as p
+  set max_hits = coalesce(p_max_hits, p.max_hits), window_seconds = coalesce(p_window_seconds, p.window_seconds)
+  where p.name = p_policy
+  returning p.* into v_policy;
+  return v_policy;
+end;
+$$;
 
 create function guard.take(p_policies text[], p_user_id uuid, p_network text, p_endpoint text)
 returns guard.taken
@@ -1153,9 +1202,9 @@ begin
       returning h.hits into v_hits;
     end if;
     v_used := cardinality(v_hits);
-    if v_used > v_policy.max_hits then
+    if v_used > v_policy.admits then
       -- Without the attempt that is refused. A hit leaves: the oldest, or a later one where the operator lowered the limit.
-      v_taken.limits := guard.limit_text(v_policy, 'false', v_used - 1, 0, v_hits[v_used - v_policy.max_hits]);
+      v_taken.limits := guard.limit_text(v_policy, 'false', v_used - 1, 0, v_hits[v_used - v_policy.admits]);
       v_taken.refusal := guard.refusal(
         'limit/rate-exceeded',
         jsonb_build_object('policy', v_name, 'retry_after', v_taken.limits::jsonb -> 'reset'),
@@ -1166,7 +1215,7 @@ begin
       raise exception 'refused';
     end if;
     v_taken.limits := concat_ws(',', v_taken.limits, guard.limit_text(
-      v_policy, 'true', v_used, v_policy.max_hits - v_used, v_hits[1]
+      v_policy, 'true', v_used, v_policy.admits - v_used, v_hits[1]
     ));
     v_taken.hits := v_taken.hits || v_hits[v_used];
   end loop;
@@ -4309,6 +4358,7 @@ return array[
   row('account.merged', '90 days', '{inbox}')::events.type,
   row('alert.raised', '90 days', '{}')::events.type,
   row('alert.resolved', '90 days', '{}')::events.type,
+  row('alert.acknowledged', '90 days', '{}')::events.type,
   row('report.made', '90 days', '{}')::events.type,
   row('webhook.test', '7 days', '{}')::events.type
 ];
@@ -6464,6 +6514,8 @@ create index submissions_in_flight on videos.submissions (provider)
 -- No job is ever at two providers: at most one submission that a provider has, or may have.
 create unique index submissions_open on videos.submissions (job_id)
   where state in ('sending', 'accepted', 'unknown');
+-- What a provider did not take while it was away, and others did.
+create index submissions_not_accepted on videos.submissions (provider, claimed_at) where state = 'not_accepted';
 comment on table videos.submissions is 'Each attempt to hand a job to a provider.';
 
 -- Webhooks as they came, once each.
@@ -7302,6 +7354,8 @@ begin
   select v.* into v_provider from videos.providers as v where v.name = p_provider for update;
   v_now := core.now();
   if not found
+    -- Which a rule of the operator's may turn off.
+    or not ops.is_enabled('providers.' || p_provider)
     or v_provider.busy_until > v_now
     or (v_provider.breaker = 'open'
       and v_provider.opened_at > v_now - make_interval(secs => v_provider.open_seconds))
@@ -7459,6 +7513,85 @@ begin
       breaker = (case when v.breaker <> 'closed' and v.unfinished >= v.failures_to_open then 'half_open' else v.breaker
         end)::videos.breaker_state
   where v.name = p_provider and v.unfinished > 0;
+end;
+$$;
+
+-- What providers say of our account, where they say it.
+create table videos.provider_accounts (
+  provider text primary key references videos.providers,
+  -- US cents; null where the provider does not say.
+  balance_cents numeric,
+  -- It takes no more jobs from us.
+  is_locked boolean not null,
+  asked_at timestamptz not null
+);
+alter table videos.provider_accounts enable row level security;
+comment on table videos.provider_accounts is 'What is left at each provider, and whether it still works for us, as it says.';
+
+-- A day's bill as the provider tells it, beside what we counted.
+create table videos.provider_bills (
+  provider text not null references videos.providers,
+  -- In UTC.
+  day date not null,
+  billed_cents numeric not null check (billed_cents >= 0),
+  counted_cents numeric not null check (counted_cents >= 0),
+  asked_at timestamptz not null,
+  primary key (provider, day)
+);
+alter table videos.provider_bills enable row level security;
+comment on table videos.provider_bills is 'What providers billed for a day, and what its submissions cost by our count.';
+
+create function videos.note_provider_account(
+  p_provider text, p_balance_cents numeric, p_is_locked boolean, p_day date, p_billed_cents numeric
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Notes what a provider says of our account; null is what it does not say. A day that was noted before is noted anew: bills
+-- are late. Locks: the provider's account → the bill.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  insert into videos.provider_accounts as a (provider, balance_cents, is_locked, asked_at)
+  values (p_provider, p_balance_cents, p_is_locked, v_now)
+  on conflict (provider) do update
+    set balance_cents = excluded.balance_cents, is_locked = excluded.is_locked, asked_at = excluded.asked_at;
+  if p_billed_cents is not null then
+    insert into videos.provider_bills as b (provider, day, billed_cents, counted_cents, asked_at)
+    values (p_provider, p_day, p_billed_cents, coalesce((
+      select s.cents from videos.spending as s where s.provider = p_provider and s.day = p_day
+    ), 0), v_now)
+    on conflict (provider, day) do update
+      set billed_cents = excluded.billed_cents, counted_cents = excluded.counted_cents, asked_at = excluded.asked_at;
+  end if;
+end;
+$$;
+
+create function videos.ask_for_accounts()
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The scheduled task `read_provider_accounts`: has a worker ask the providers. One task at a time, under a subject that
+-- never changes. Locks: the task.
+begin
+  perform queue.add('read_provider_accounts', '00000000-0000-7000-8000-000000000022', null, core.now());
+end;
+$$;
+
+create function videos.give_up_accounts(p_subject uuid, p_cause text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Nobody asked the providers, in all tries: no dead letter is left, since the next task asks anew. What was said last stands,
+-- with its time. Locks: the task.
+begin
+  perform queue.drop(p_subject, '{read_provider_accounts}');
 end;
 $$;
 
@@ -8664,7 +8797,7 @@ begin
     raise exception 'there is no mode %', p_mode using errcode = 'invalid_parameter_value';
   end if;
   -- Of more, not all could ever be accepted.
-  select p.max_hits into v_most from guard.policies as p where p.name = 'video_generation';
+  select p.admits into v_most from guard.policies as p where p.name = 'video_generation';
   if jsonb_array_length(p_items) > v_most then
     v_taken := guard.take(
       '{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video'
@@ -8837,6 +8970,28 @@ begin
   perform notify.forget(p_job.user_id, v_about);
 end;
 $$;
+
+-- A provider is away while its breaker is not closed; that is written down where it happens.
+create function videos.tell_breaker()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if new.breaker = 'closed' then
+    perform ops.end_incident('provider ' || new.name, core.now());
+  else
+    perform ops.begin_incident('provider ' || new.name, case
+      when new.unfinished >= new.failures_to_open then format('%s jobs in a row were not finished', new.unfinished)
+      else format('%s failures in a row', new.failures)
+    end);
+  end if;
+  return null;
+end;
+$$;
+
+create trigger tell_breaker after update of breaker on videos.providers
+  for each row when (old.breaker is distinct from new.breaker) execute function videos.tell_breaker();
 
 -- supabase/schemas/accounts/admission.sql
 
@@ -9995,11 +10150,11 @@ begin
     ) as c
     where c.ends_at > v_now;
     v_used := cardinality(v_ends);
-    if v_used >= v_policy.max_hits then
+    if v_used >= v_policy.admits then
       reason := 'network_limit';
       -- There is room when the soonest ends, or a later one where the operator lowered the limit.
       retry_after := greatest(
-        retry_after, ceil(date_part('epoch', v_ends[v_used - v_policy.max_hits + 1] - v_now))::integer
+        retry_after, ceil(date_part('epoch', v_ends[v_used - v_policy.admits + 1] - v_now))::integer
       );
     else
       v_ends := v_ends || v_now + v_policy.window_length;
@@ -10007,8 +10162,8 @@ begin
     end if;
     if v_policy.name = 'device_grants' then
       limits := jsonb_build_array(jsonb_build_object(
-        'policy', v_policy.name, 'allowed', reason is null, 'current', v_used, 'limit', v_policy.max_hits,
-        'window', v_policy.window_seconds, 'remaining', greatest(0, v_policy.max_hits - v_used),
+        'policy', v_policy.name, 'allowed', reason is null, 'current', v_used, 'limit', v_policy.admits,
+        'window', v_policy.window_seconds, 'remaining', greatest(0, v_policy.admits - v_used),
         'reset', coalesce(retry_after, ceil(date_part('epoch', v_ends[1] - v_now))::integer)
       ));
     end if;
@@ -10135,9 +10290,9 @@ select core.keep_rows_out_of_logs('devices.app_transactions');
 
 -- supabase/schemas/ops/flags.sql
 
--- ops: the operator's room. In this order: flags.sql, errors.sql, alerts.sql, metric-types.sql,
--- metrics.sql, retention.sql, admins.sql, credits.sql, safety.sql, views.sql, trace.sql, purchases.sql,
--- metric-views.sql, reports.sql, upkeep.sql.
+-- ops: the operator's room. In this order: flags.sql, errors.sql, alerts.sql, metric-types.sql, metrics.sql, retention.sql,
+-- admins.sql, credits.sql, safety.sql, views.sql, trace.sql, alert-metrics.sql, alert-rules.sql, incidents.sql,
+-- alert-changes.sql, purchases.sql, metric-views.sql, reports.sql, upkeep.sql.
 
 create schema ops;
 
@@ -10158,6 +10313,30 @@ set search_path = ''
 as $$
 begin
   return coalesce((select f.is_enabled from ops.feature_flags as f where f.name = p_feature), true);
+end;
+$$;
+
+create function ops.switch_flag(p_key text, p_is_enabled boolean, p_admin_id uuid, p_reason text)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Turns a flag on or off, and writes down who did it, null being a rule. True where it changed; a second call changes
+-- nothing. Locks: the flag.
+declare
+  v_was constant boolean := ops.is_enabled(p_key);
+begin
+  insert into ops.feature_flags as f (name, is_enabled) values (p_key, p_is_enabled)
+  on conflict (name) do update set is_enabled = excluded.is_enabled;
+  if v_was = p_is_enabled then
+    return false;
+  end if;
+  insert into ops.admin_actions (action, admin_id, subject, details, reason, created_at)
+  values ('switch_flag', p_admin_id, 'flag ' || p_key, jsonb_build_object(
+    'before', jsonb_build_object('is_enabled', v_was), 'after', jsonb_build_object('is_enabled', p_is_enabled)
+  ), p_reason, core.now());
+  return true;
 end;
 $$;
 
@@ -10225,22 +10404,71 @@ $$;
 
 -- supabase/schemas/ops/alerts.sql
 
--- What only the operator can mend.
+-- What only the operator can mend: what somebody met (ops.raise_alert), and what a rule measured (alert-rules.sql).
+
+create type ops.alert_level as enum ('warning', 'critical');
 
 create table ops.alerts (
   id uuid primary key default core.new_id(),
-  -- What is wrong, and with what: `result_host`, `fal cdn.example.com`.
+  -- What is wrong, and with what: `result_host`, `fal cdn.example.com`. What a rule measured has the rule's name.
   rule text not null check (rule ~ '^[a-z][a-z0-9_]{0,49}$'),
   subject text not null check (char_length(subject) between 1 and 300),
   details jsonb not null,
-  -- How often it was met.
+  -- How often it was met, or measured.
   count integer not null default 1,
   raised_at timestamptz not null,
-  last_at timestamptz not null
+  last_at timestamptz not null,
+  level ops.alert_level not null default 'warning',
+  -- What a rule measured last, and the bound that it crossed; null of what was met.
+  metric text,
+  value numeric,
+  threshold numeric,
+  -- From then on nothing more is told of it until it is over.
+  acknowledged_at timestamptz,
+  resolved_at timestamptz,
+  constraint alerts_measured check (num_nonnulls(metric, value, threshold) in (0, 3))
 );
 alter table ops.alerts enable row level security;
 create index alerts_rule on ops.alerts (rule, subject, last_at);
-comment on table ops.alerts is 'What only the operator can mend, and when it was met first and last.';
+create index alerts_raised on ops.alerts (raised_at desc, id desc);
+create index alerts_open_raised on ops.alerts (raised_at desc, id desc) where resolved_at is null;
+create unique index alerts_open on ops.alerts (rule, subject) where resolved_at is null;
+comment on table ops.alerts is 'What only the operator can mend, from when it was met first until it was over.';
+
+create table ops.alert_changes (
+  id uuid primary key default core.new_id(),
+  alert_id uuid not null references ops.alerts on delete cascade,
+  state text not null check (state in ('warning', 'critical', 'acknowledged', 'ok')),
+  value numeric,
+  changed_at timestamptz not null
+);
+alter table ops.alert_changes enable row level security;
+create index alert_changes_alert on ops.alert_changes (alert_id, changed_at);
+comment on table ops.alert_changes is 'Each change of an alert: ok → warning → critical → ok, and that an admin knows of it.';
+
+create function ops.note_alert(p_alert ops.alerts, p_state text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Writes down a change of an alert and tells it; of one that is acknowledged nothing is told until it is over. A second
+-- call writes a second change. Locks: nothing that anybody waits for.
+begin
+  insert into ops.alert_changes (alert_id, state, value, changed_at)
+  values (p_alert.id, p_state, p_alert.value, core.now());
+  if p_state in ('warning', 'critical') and p_alert.acknowledged_at is not null then
+    return;
+  end if;
+  perform events.publish(
+    case p_state when 'ok' then 'alert.resolved' when 'acknowledged' then 'alert.acknowledged' else 'alert.raised' end, null,
+    jsonb_build_object(
+      'alert_id', p_alert.id, 'rule', p_alert.rule, 'subject', p_alert.subject, 'level', p_alert.level,
+      'metric', p_alert.metric, 'value', p_alert.value, 'threshold', p_alert.threshold
+    )
+  );
+end;
+$$;
 
 create function ops.raise_alert(p_rule text, p_subject text, p_details jsonb)
 returns void
@@ -10248,26 +10476,47 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Tells the operator. What was met within the last hour is the same alert, which counts on; after an hour without it,
--- it is a new one. Called last in a transaction. Locks: the alert, by its rule and subject.
+-- Tells the operator what was met. What was met within the last hour is the same alert, which counts on; after an hour
+-- without it, it is over, and a new one. Called last in a transaction. Locks: the alert, by its rule and subject.
 declare
   v_now constant timestamptz := core.now();
+  v_subject constant text := left(p_subject, 300);
+  v_alert ops.alerts;
 begin
   -- Two that meet it first are one alert. Of two numbers, as in ops.take_credits; 3 is alerts.
-  perform pg_advisory_xact_lock(3, hashtext(p_rule || ' ' || left(p_subject, 300)));
+  perform pg_advisory_xact_lock(3, hashtext(p_rule || ' ' || v_subject));
   update ops.alerts as a
   set count = a.count + 1, last_at = v_now, details = p_details
-  where a.id = (
-    select o.id from ops.alerts as o
-    where o.rule = p_rule and o.subject = left(p_subject, 300) and o.last_at > v_now - interval '1 hour'
-    order by o.last_at desc
-    limit 1
-  );
+  where a.rule = p_rule and a.subject = v_subject and a.resolved_at is null and a.last_at > v_now - interval '1 hour';
   if not found then
+    perform ops.resolve_alert(p_rule, v_subject);
     insert into ops.alerts (rule, subject, details, raised_at, last_at)
-    values (p_rule, left(p_subject, 300), p_details, v_now, v_now);
-    perform events.publish('alert.raised', null, jsonb_build_object('rule', p_rule, 'subject', left(p_subject, 300)));
+    values (p_rule, v_subject, p_details, v_now, v_now)
+    returning * into v_alert;
+    perform ops.note_alert(v_alert, 'warning');
   end if;
+end;
+$$;
+
+create function ops.resolve_alert(p_rule text, p_subject text)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What was wrong is over, which is told. False, and nothing changes, where no such alert is open. Locks: the alert.
+declare
+  v_alert ops.alerts;
+begin
+  update ops.alerts as a
+  set resolved_at = core.now()
+  where a.rule = p_rule and a.subject = left(p_subject, 300) and a.resolved_at is null
+  returning * into v_alert;
+  if v_alert.id is null then
+    return false;
+  end if;
+  perform ops.note_alert(v_alert, 'ok');
+  return true;
 end;
 $$;
 
@@ -10279,18 +10528,41 @@ set search_path = ''
 as $$
 -- Takes back what the operator was told, since it turned out not to be so. Called last in a transaction. Locks: the alerts.
 begin
+  perform ops.resolve_alert(p_rule, p_subject);
   delete from ops.alerts as a where a.rule = p_rule and a.subject = left(p_subject, 300);
-  if found then
-    perform events.publish('alert.resolved', null, jsonb_build_object('rule', p_rule, 'subject', left(p_subject, 300)));
+end;
+$$;
+
+create function ops.acknowledge_alert(p_alert_id uuid, p_is_acknowledged boolean)
+returns ops.alerts
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Somebody knows of an alert, or does not after all: the alert as it was before; null where it is not open. What changes
+-- nothing is not written down. Locks: the alert.
+declare
+  v_before ops.alerts;
+  v_after ops.alerts;
+begin
+  select a.* into v_before from ops.alerts as a where a.id = p_alert_id and a.resolved_at is null for update;
+  if found and p_is_acknowledged <> (v_before.acknowledged_at is not null) then
+    update ops.alerts as a
+    set acknowledged_at = case when p_is_acknowledged then core.now() end
+    where a.id = p_alert_id
+    returning * into v_after;
+    perform ops.note_alert(v_after, case when p_is_acknowledged then 'acknowledged' else v_after.level::text end);
   end if;
+  return v_before;
 end;
 $$;
 
 create view ops.open_alerts with (security_invoker = true) as
-select a.rule, a.subject, a.details, a.count, a.raised_at, a.last_at
+select a.rule, a.subject, a.level, a.details, a.count, a.raised_at, a.last_at, a.metric, a.value, a.threshold, a.acknowledged_at, a.id
 from ops.alerts as a
-where a.last_at > now() - interval '1 hour';
-comment on view ops.open_alerts is 'What waits for the operator: alerts that were met within the last hour.';
+where a.resolved_at is null and (a.metric is not null or a.last_at > now() - interval '1 hour');
+comment on view ops.open_alerts is
+  'What waits for the operator: what was met within the last hour, and what a rule measures too much of.';
 
 -- supabase/schemas/ops/metric-types.sql
 
@@ -10326,8 +10598,8 @@ language sql
 immutable
 return '{
   "@endpoints": [
-    "admin-adjust-credits", "admin-models", "admin-refund-credits", "admin-reports", "admin-users",
-    "admin-webhook-deliveries", "admin-webhooks", "app-store-notifications", "appeals",
+    "admin-adjust-credits", "admin-alerts", "admin-limits", "admin-models", "admin-refund-credits", "admin-reports",
+    "admin-users", "admin-webhook-deliveries", "admin-webhooks", "app-store-notifications", "appeals",
     "apple-identity-notifications", "cancel-video", "credits", "delete-video-job", "device-check", "generate-video",
     "generate-videos", "health", "merge-guest", "metrics", "models", "notifications", "process-jobs", "products",
     "projects", "provider-webhook", "purchases", "push-tokens", "recover-guest", "reports", "sessions",
@@ -10350,15 +10622,16 @@ return '{
     "delete_user_profile", "delete_video_job", "deliver_inbox", "enter_device_lane", "erase_account",
     "finish_apple_revocation", "finish_consumption", "finish_export", "finish_export_deletion",
     "finish_notification_history", "finish_push", "finish_webhook_delivery", "generate_video", "generate_videos",
-    "get_admin_reports", "get_admin_users", "get_admin_webhook_deliveries", "get_admin_webhooks", "get_notifications",
-    "get_projects", "get_purchases", "get_sessions", "get_uploads", "get_user_profile", "grant_device_credits",
-    "health", "keep_apple_token", "keep_signed_urls", "leave_device_lane", "load_consumption", "load_erasure",
-    "load_export", "load_export_page", "load_notification_history", "load_upload", "load_upload_files", "merge_guest",
-    "metrics", "models", "patch_admin_reports", "patch_admin_webhooks", "patch_notifications", "patch_projects",
-    "patch_uploads", "patch_user_profile", "post_admin_users", "post_admin_webhook_deliveries", "post_admin_webhooks",
-    "post_projects", "post_purchases", "post_push_tokens", "post_uploads", "products", "provider_webhook",
-    "record_cancel", "record_device_intent", "record_error", "record_files_deleted", "record_fingerprint",
-    "record_image", "record_metrics", "record_notification_history", "record_poll", "record_stored",
+    "get_admin_alerts", "get_admin_limits", "get_admin_reports", "get_admin_users", "get_admin_webhook_deliveries",
+    "get_admin_webhooks", "get_notifications", "get_projects", "get_purchases", "get_sessions", "get_uploads",
+    "get_user_profile", "grant_device_credits", "health", "keep_apple_token", "keep_signed_urls", "leave_device_lane",
+    "load_consumption", "load_erasure", "load_export", "load_export_page", "load_notification_history", "load_upload",
+    "load_upload_files", "merge_guest", "metrics", "models", "patch_admin_alerts", "patch_admin_limits",
+    "patch_admin_reports", "patch_admin_webhooks", "patch_notifications", "patch_projects", "patch_uploads",
+    "patch_user_profile", "post_admin_users", "post_admin_webhook_deliveries", "post_admin_webhooks", "post_projects",
+    "post_purchases", "post_push_tokens", "post_uploads", "products", "provider_webhook", "record_cancel",
+    "record_device_intent", "record_error", "record_files_deleted", "record_fingerprint", "record_image",
+    "record_metrics", "record_notification_history", "record_poll", "record_provider_accounts", "record_stored",
     "record_submission", "record_unusable_result", "record_upload_tidied", "recover_guest", "renew_tasks", "reports",
     "retry_task", "takedown_notices", "user_export", "video_jobs", "video_status"
   ],
@@ -10639,7 +10912,8 @@ $$;
 create type ops.admin_action as enum (
   'make_admin', 'remove_admin', 'refund_credits', 'adjust_credits', 'enable_model', 'disable_model', 'ban', 'unban',
   'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal', 'refund_removal', 'hold', 'lift_hold',
-  'create_webhook', 'change_webhook', 'rotate_webhook_secret', 'delete_webhook'
+  'create_webhook', 'change_webhook', 'rotate_webhook_secret', 'delete_webhook',
+  'switch_flag', 'change_limit', 'change_rule', 'acknowledge_alert'
 );
 
 -- The one place for free text about users: the ledger has none.
@@ -10841,7 +11115,7 @@ begin
   from ops.admin_actions as a
   where a.admin_id = p_admin_id and a.amount > 0 and a.created_at > v_now - v_policy.window_length;
 
-  v_missing := v_given + p_amount - v_policy.max_hits;
+  v_missing := v_given + p_amount - v_policy.admits;
   v_is_admitted := v_missing <= 0;
   select min(g.created_at) + v_policy.window_length - v_now into v_reset
   from (
@@ -10857,9 +11131,9 @@ begin
     'policy', v_policy.name,
     'allowed', v_is_admitted,
     'current', v_given,
-    'limit', v_policy.max_hits,
+    'limit', v_policy.admits,
     'window', v_policy.window_seconds,
-    'remaining', greatest(0, v_policy.max_hits - v_given),
+    'remaining', greatest(0, v_policy.admits - v_given),
     'reset', greatest(1, ceil(extract(epoch from coalesce(v_reset, v_policy.window_length)))::integer)
   );
   v_taken.limits := v_limit;
@@ -11843,6 +12117,707 @@ as $$
   from events.log as l where l.id = (p_delivery).event_id
 $$;
 
+-- supabase/schemas/ops/alert-metrics.sql
+
+-- What rules measure. A closed set: a rule names one of these, and nothing that a row says is ever run.
+
+create type ops.alert_metric as enum (
+  'error_percent', 'response_seconds', 'queue_seconds', 'overdue_jobs', 'provider_failures', 'spending_percent', 'grants',
+  'credits_given', 'ledger_violations', 'dead_letters', 'dead_deliveries', 'database_bytes', 'storage_bytes',
+  'connections_percent', 'uncredited_purchases', 'unknown_networks', 'provider_balance_cents', 'provider_locked',
+  'provider_bill_percent'
+);
+
+-- Of what, and how much; what is not named is well.
+create type ops.measurement as (subject text, value numeric);
+
+create function ops.measure(p_metric ops.alert_metric, p_window interval)
+returns setof ops.measurement
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Measures over the time that ends now, by one statement. Takes no lock; a second call measures again.
+declare
+  v_now constant timestamptz := core.now();
+  v_since constant timestamptz := v_now - p_window;
+begin
+  case p_metric
+    -- Answers that are a fault of ours or of a provider's, of all. Of a few, one says nothing.
+    when 'error_percent' then return query
+      select 'requests', 100.0 * sum(m.count) filter (where m.labels ->> 'status' like '5%') / sum(m.count)
+      from ops.metric_minutes as m
+      where m.name = 'requests' and m.minute >= date_trunc('minute', v_since)
+      having sum(m.count) >= 20;
+    -- How long the twentieth part takes that takes longest, between the bounds of a histogram.
+    when 'response_seconds' then return query
+      select 'requests', ops.quantile('request_seconds', date_trunc('minute', v_since), 0.95);
+    -- How long the task waits for a worker that waits longest.
+    when 'queue_seconds' then return query
+      select 'queue', extract(epoch from queue.oldest_due());
+    -- The tick ends a job within seconds of its bound; one whose provider is asked to stop waits for that, for 5 minutes.
+    when 'overdue_jobs' then return query
+      select 'jobs', count(*)::numeric from videos.jobs as j
+      where j.completed_at is null and j.due_at <= v_now - interval '6 minutes';
+    -- In a row: what the breaker counts.
+    when 'provider_failures' then return query
+      select v.name, greatest(v.failures, v.unfinished)::numeric from videos.providers as v where v.is_enabled;
+    when 'spending_percent' then return query
+      select s.provider, 100 * s.cents / v.daily_cap_cents
+      from videos.spending as s
+      join videos.providers as v on v.name = s.provider and v.daily_cap_cents > 0
+      where s.day = (v_now at time zone 'UTC')::date;
+    -- What a device gets, of which there is an intent each.
+    when 'grants' then return query
+      select 'devices', count(*)::numeric from devices.intents as i
+      where i.good_until > v_since and i.granted_at > v_since;
+    when 'credits_given' then return query
+      select 'admins', coalesce(sum(a.amount), 0) from ops.admin_actions as a
+      where a.amount > 0 and a.created_at > v_since;
+    when 'ledger_violations' then return query
+      select 'ledger', p.violations::numeric from credits.proofs as p order by p.id desc limit 1;
+    when 'dead_letters' then return query
+      select t.kind, count(*)::numeric from queue.tasks as t
+      where t.failed_at is not null and t.failed_at > v_since
+      group by t.kind;
+    when 'dead_deliveries' then return query
+      select d.channel, count(*)::numeric from events.deliveries as d
+      where d.outcome = 'dead' and d.ended_at > v_since
+      group by d.channel;
+    when 'database_bytes' then return query
+      select 'database', pg_database_size(current_database())::numeric;
+    when 'storage_bytes' then return query
+      select 'storage', coalesce((select sum(a.bytes) from videos.assets as a where a.deleted_at is null), 0)
+        + coalesce((select sum(u.bytes) from videos.uploads as u where u.deleted_at is null), 0);
+    when 'connections_percent' then return query
+      select 'database', 100.0 * sum(d.numbackends) / current_setting('max_connections')::numeric
+      from pg_catalog.pg_stat_database as d;
+    -- Somebody has paid, and waits for the operator.
+    when 'uncredited_purchases' then return query
+      select t.reason::text, count(*)::numeric from purchases.transactions as t
+      where t.reason in ('unknown_product', 'wrong_environment', 'sandbox_limit', 'switched_off')
+        and t.environment = 'production'
+      group by t.reason;
+    -- Requests that say nothing about their network share the limits of one.
+    when 'unknown_networks' then return query
+      select h.policy, count(*)::numeric
+      from guard.policies as p
+      join guard.hits as h on h.is_logged = p.is_logged and h.policy = p.name and h.subject = 'unknown'
+      cross join lateral unnest(h.hits) as u (hit)
+      where p.scope = 'network' and p.counts = 'hits' and u.hit > v_since
+      group by h.policy;
+    when 'provider_balance_cents' then return query
+      select a.provider, a.balance_cents from videos.provider_accounts as a where a.balance_cents is not null;
+    when 'provider_locked' then return query
+      select a.provider, a.is_locked::integer::numeric from videos.provider_accounts as a;
+    -- By how much a day's bill differs from what its submissions cost by our count; of a dollar or less it says nothing.
+    when 'provider_bill_percent' then return query
+      select b.provider, max(100 * abs(b.billed_cents - b.counted_cents) / greatest(b.billed_cents, b.counted_cents))
+      from videos.provider_bills as b
+      where b.day > (v_since at time zone 'UTC')::date and greatest(b.billed_cents, b.counted_cents) > 100
+      group by b.provider;
+  end case;
+end;
+$$;
+
+create function ops.quantile(p_metric text, p_since timestamptz, p_part numeric)
+returns numeric
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Below which value the part of what a histogram counted since then lies, evenly within its bucket; what is above the last bound
+-- counts as that. Null where fewer than 20 were counted. Takes no lock.
+declare
+  v_bounds constant double precision[] := (select t.bounds from unnest(ops.metric_types()) as t where t.name = p_metric);
+  v_counts bigint[];
+  v_total bigint;
+  v_below bigint := 0;
+  v_from numeric := 0;
+begin
+  select array_agg(b.count order by b.place), sum(b.count) into v_counts, v_total
+  from (
+    select u.place, sum(u.count)::bigint as count
+    from ops.metric_minutes as m
+    cross join lateral unnest(m.buckets) with ordinality as u (count, place)
+    where m.name = p_metric and m.minute >= p_since
+    group by u.place
+  ) as b;
+  if coalesce(v_total, 0) < 20 then
+    return null;
+  end if;
+  for v_place in 1 .. cardinality(v_bounds) loop
+    if v_below + v_counts[v_place] >= p_part * v_total then
+      return v_from + (v_bounds[v_place]::numeric - v_from) * (p_part * v_total - v_below) / v_counts[v_place];
+    end if;
+    v_below := v_below + v_counts[v_place];
+    v_from := v_bounds[v_place]::numeric;
+  end loop;
+  return v_from;
+end;
+$$;
+
+-- supabase/schemas/ops/alert-rules.sql
+
+-- Rules: what is measured, what is too much of it, and what is done about it. The operator writes thresholds and actions,
+-- and a metric is one of a closed set.
+
+create type ops.alert_action as enum (
+  'notify', -- tells
+  'throttle', -- lowers the limits of policies as well
+  'shutdown' -- turns flags off as well
+);
+
+create table ops.alert_rules (
+  name text primary key check (name ~ '^[a-z][a-z0-9_]{0,49}$'),
+  what text not null,
+  metric ops.alert_metric not null,
+  measured_over interval not null check (measured_over between interval '1 minute' and interval '31 days'),
+  -- What is lower is worse: a balance.
+  is_low_bad boolean not null default false,
+  -- From which value on; null for a level that the rule does not have.
+  warning numeric,
+  critical numeric,
+  -- It is over when it was well for so long: what crosses its bound again and again is one alert.
+  ok_for interval not null default '5 minutes' check (ok_for between interval '0' and interval '7 days'),
+  -- So long after it was over, nothing new is raised.
+  cooldown interval not null default '5 minutes' check (cooldown between interval '0' and interval '7 days'),
+  action ops.alert_action not null default 'notify',
+  -- From which level on more is done than told.
+  acts_at ops.alert_level not null default 'critical',
+  policies text[] not null default '{}',
+  -- What is left of their limits.
+  throttle_percent integer not null default 50 constraint throttled_to_a_tenth_at_most check (throttle_percent between 10 and 99),
+  -- `{subject}` is what was measured: a provider.
+  flags text[] not null default '{}' constraint flags_that_a_rule_may_turn_off check (
+    array_to_string(flags, ' ') ~ '^((generation|grants|purchases|providers\.([a-z]+|\{subject\}))( |$))*$'
+  ),
+  -- What was done stays when the alert is over, until this is false again.
+  is_pinned boolean not null default false,
+  is_enabled boolean not null default true,
+  every interval not null default '1 minute' check (every between interval '1 minute' and interval '1 day'),
+  evaluated_at timestamptz not null default '-infinity',
+  last_error text,
+  constraint a_bound_at_least check (num_nonnulls(warning, critical) > 0),
+  constraint a_warning_comes_first check (case when is_low_bad then warning >= critical else warning <= critical end),
+  constraint an_action_has_what_it_is_done_to check (
+    case action when 'throttle' then policies <> '{}' when 'shutdown' then flags <> '{}' else true end
+  )
+);
+alter table ops.alert_rules enable row level security;
+comment on table ops.alert_rules is 'What is measured, what is too much, and what is done then; a change counts from the next minute on.';
+
+-- What rules have done and not undone. Several may do the same thing: it is undone with the last of them. A rule that has
+-- done something stays until that is undone: nothing else would know of it.
+create table ops.alert_actions (
+  rule text not null references ops.alert_rules,
+  subject text not null,
+  action ops.alert_action not null check (action <> 'notify'),
+  -- The policy or the flag.
+  target text not null,
+  percent integer,
+  -- Whether it was us who turned the flag off, and not somebody before.
+  is_ours boolean not null default true,
+  acted_at timestamptz not null,
+  primary key (rule, subject, action, target),
+  check ((action = 'throttle') = (percent is not null))
+);
+alter table ops.alert_actions enable row level security;
+create index alert_actions_target on ops.alert_actions (action, target);
+comment on table ops.alert_actions is 'Which limits are lowered, and which flags are off, by which rule.';
+
+-- How bad a value is by a rule; null where it is well.
+create function ops.level_of(p_rule ops.alert_rules, p_value numeric)
+returns ops.alert_level
+language sql
+immutable
+return case
+  when p_value is null then null
+  when case when (p_rule).is_low_bad then p_value <= (p_rule).critical else p_value >= (p_rule).critical end then 'critical'
+  when case when (p_rule).is_low_bad then p_value <= (p_rule).warning else p_value >= (p_rule).warning end then 'warning'
+end::ops.alert_level;
+
+create function ops.act(p_rule ops.alert_rules, p_subject text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Does what a rule does about a subject. A second call changes nothing. Locks: targets, in the order of their names.
+declare
+  v_target text;
+  v_others boolean;
+  v_is_ours boolean;
+begin
+  if p_rule.action = 'throttle' then
+    for v_target in select distinct p.name from unnest(p_rule.policies) as p (name) order by p.name loop
+      perform ops.lock_target('throttle', v_target);
+      insert into ops.alert_actions (rule, subject, action, target, percent, acted_at)
+      values (p_rule.name, p_subject, 'throttle', v_target, p_rule.throttle_percent, core.now())
+      on conflict (rule, subject, action, target) do update set percent = excluded.percent;
+      perform ops.apply_throttle(v_target);
+    end loop;
+  elsif p_rule.action = 'shutdown' then
+    for v_target in
+      select distinct replace(f.name, '{subject}', p_subject) from unnest(p_rule.flags) as f (name) order by 1
+    loop
+      perform ops.lock_target('shutdown', v_target);
+      continue when exists (
+        select from ops.alert_actions as a
+        where a.rule = p_rule.name and a.subject = p_subject and a.action = 'shutdown' and a.target = v_target
+      );
+      select bool_or(a.is_ours) into v_others
+      from ops.alert_actions as a
+      where a.action = 'shutdown' and a.target = v_target;
+      v_is_ours := ops.switch_flag(v_target, false, null, format('by the alert rule %s: %s', p_rule.name, p_subject));
+      insert into ops.alert_actions (rule, subject, action, target, is_ours, acted_at)
+      values (p_rule.name, p_subject, 'shutdown', v_target, v_is_ours or coalesce(v_others, false), core.now());
+    end loop;
+  end if;
+end;
+$$;
+
+create function ops.undo(p_rule text, p_subject text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Undoes what a rule has done about a subject, but for what another has done as well, and for a flag that was off before.
+-- A second call changes nothing. Locks: targets, in the order of their names.
+declare
+  v_action ops.alert_actions;
+begin
+  for v_action in
+    select a.* from ops.alert_actions as a where a.rule = p_rule and a.subject = p_subject order by a.action, a.target
+  loop
+    perform ops.lock_target(v_action.action, v_action.target);
+    delete from ops.alert_actions as a
+    where (a.rule, a.subject, a.action, a.target) = (v_action.rule, v_action.subject, v_action.action, v_action.target);
+    if v_action.action = 'throttle' then
+      perform ops.apply_throttle(v_action.target);
+    elsif v_action.is_ours and not exists (
+      select from ops.alert_actions as o where o.action = 'shutdown' and o.target = v_action.target
+    ) then
+      perform ops.switch_flag(v_action.target, true, null, format('the alert rule %s is over: %s', p_rule, p_subject));
+    end if;
+  end loop;
+end;
+$$;
+
+create function ops.lock_target(p_action ops.alert_action, p_target text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Of two who act on the same policy or flag, the second sees what the first did. Locks: the target, of the alerts' locks.
+begin
+  perform pg_advisory_xact_lock(3, hashtext(p_action || ' ' || p_target));
+end;
+$$;
+
+create function ops.apply_throttle(p_policy text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Gives a policy what the strictest rule leaves of it. The caller has locked the target. Locks: the policy.
+begin
+  perform guard.throttle(p_policy, coalesce((
+    select min(a.percent) from ops.alert_actions as a where a.action = 'throttle' and a.target = p_policy
+  ), 100));
+end;
+$$;
+
+create function ops.judge(p_rule ops.alert_rules, p_measured ops.measurement)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What a value means by its rule: an alert begins, goes on, or becomes worse; one that is well does nothing here. It is
+-- raised at the first value that is bad, since the window has smoothed it already. Locks: alert → targets.
+declare
+  v_now constant timestamptz := core.now();
+  v_level constant ops.alert_level := ops.level_of(p_rule, p_measured.value);
+  v_threshold constant numeric := case v_level when 'critical' then p_rule.critical else p_rule.warning end;
+  v_subject constant text := left(p_measured.subject, 300);
+  v_before ops.alerts;
+  v_alert ops.alerts;
+begin
+  if v_level is null then
+    update ops.alerts as a set value = p_measured.value
+    where a.rule = p_rule.name and a.subject = v_subject and a.resolved_at is null and a.value <> p_measured.value;
+    return;
+  end if;
+  select a.* into v_before
+  from ops.alerts as a
+  where a.rule = p_rule.name and a.subject = v_subject and a.resolved_at is null
+  for update;
+  if not found then
+    if exists (
+      select from ops.alerts as a
+      where a.rule = p_rule.name and a.subject = v_subject and a.resolved_at > v_now - p_rule.cooldown
+    ) then
+      return;
+    end if;
+    insert into ops.alerts (rule, subject, details, raised_at, last_at, level, metric, value, threshold)
+    values (
+      p_rule.name, v_subject, jsonb_build_object('what', p_rule.what), v_now, v_now, v_level, p_rule.metric,
+      p_measured.value, v_threshold
+    )
+    returning * into v_alert;
+    perform ops.note_alert(v_alert, v_level::text);
+  else
+    -- It is as bad as it has been since it began.
+    update ops.alerts as a
+    set count = a.count + 1, last_at = v_now, value = p_measured.value, level = greatest(a.level, v_level),
+        threshold = case when v_level >= a.level then v_threshold else a.threshold end
+    where a.id = v_before.id
+    returning * into v_alert;
+    if v_alert.level > v_before.level then
+      perform ops.note_alert(v_alert, v_level::text);
+    end if;
+  end if;
+  if v_alert.level >= p_rule.acts_at then
+    perform ops.act(p_rule, v_subject);
+  end if;
+end;
+$$;
+
+create function ops.end_alerts(p_rule ops.alert_rules)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Ends the alerts of a rule that have been well for long enough, and undoes what was done about them, unless it is pinned.
+-- A second call changes nothing. Locks: alert → targets.
+declare
+  v_subject text;
+begin
+  for v_subject in
+    select a.subject from ops.alerts as a
+    where a.rule = p_rule.name and a.resolved_at is null and a.last_at < core.now() - p_rule.ok_for
+    order by a.subject
+  loop
+    perform ops.resolve_alert(p_rule.name, v_subject);
+  end loop;
+  if not p_rule.is_pinned then
+    for v_subject in
+      select distinct d.subject from ops.alert_actions as d
+      where d.rule = p_rule.name and not exists (
+        select from ops.alerts as a where a.rule = d.rule and a.subject = d.subject and a.resolved_at is null
+      )
+      order by d.subject
+    loop
+      perform ops.undo(p_rule.name, v_subject);
+    end loop;
+  end if;
+end;
+$$;
+
+create function ops.due_alert_rules(p_limit integer)
+returns setof text
+language sql
+volatile
+set search_path = ''
+as $$
+  -- The rules whose interval is over, up to p_limit.
+  select r.name from ops.alert_rules as r
+  where r.is_enabled and r.evaluated_at <= core.now() - r.every
+  order by r.evaluated_at, r.name
+  limit p_limit
+$$;
+
+create function ops.evaluate_rule(p_rule text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Measures what a rule is about, by one statement, and does what follows, if it is due; a second call is not. A rule that
+-- fails is an alert about itself, and changes nothing else. Locks: the rule → its alerts → targets.
+declare
+  v_rule ops.alert_rules;
+  v_measured ops.measurement;
+begin
+  update ops.alert_rules as r set evaluated_at = core.now()
+  where r.name = p_rule and r.is_enabled and r.evaluated_at <= core.now() - r.every
+  returning r.* into v_rule;
+  if not found then
+    return;
+  end if;
+  begin
+    for v_measured in select m.* from ops.measure(v_rule.metric, v_rule.measured_over) as m order by m.subject loop
+      perform ops.judge(v_rule, v_measured);
+    end loop;
+    perform ops.end_alerts(v_rule);
+  exception
+    -- Locks come and go: the tick has it tried again.
+    when lock_not_available or deadlock_detected or serialization_failure then
+      raise;
+    when query_canceled or assert_failure or others then
+      update ops.alert_rules as r set last_error = format('%s: %s', sqlstate, sqlerrm) where r.name = p_rule;
+      perform ops.raise_alert('alert_rule', p_rule, jsonb_build_object('error', format('%s: %s', sqlstate, sqlerrm)));
+      return;
+  end;
+  if v_rule.last_error is not null then
+    update ops.alert_rules as r set last_error = null where r.name = p_rule;
+    perform ops.resolve_alert('alert_rule', p_rule);
+  end if;
+end;
+$$;
+
+create function ops.watch_alerts()
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The scheduled task `watch_alerts`: what was met and is not met any more is over, an hour later; a rule that has not been
+-- evaluated, since the tick cannot, is an alert. A second call changes nothing. Locks: the alerts, in their order.
+declare
+  v_now constant timestamptz := core.now();
+  v_row record;
+begin
+  for v_row in
+    select a.rule, a.subject from ops.alerts as a
+    where a.resolved_at is null and a.metric is null and a.last_at <= v_now - interval '1 hour'
+    order by a.rule, a.subject
+    limit 1000
+  loop
+    perform ops.resolve_alert(v_row.rule, v_row.subject);
+  end loop;
+  for v_row in
+    select r.name, r.evaluated_at from ops.alert_rules as r
+    -- A database that has just been made has evaluated nothing.
+    where r.is_enabled and r.evaluated_at > '-infinity' and r.evaluated_at < v_now - 5 * r.every - interval '5 minutes'
+    order by r.name
+  loop
+    perform ops.raise_alert('alert_rule', v_row.name, jsonb_build_object('evaluated_at', v_row.evaluated_at));
+  end loop;
+  -- Of a rule that was switched off, or taken away, nothing is open, nor stays done that is not pinned.
+  for v_row in
+    select a.rule, a.subject from ops.alerts as a
+    where a.resolved_at is null and a.metric is not null
+      and not exists (select from ops.alert_rules as r where r.name = a.rule and r.is_enabled)
+    order by a.rule, a.subject
+  loop
+    perform ops.resolve_alert(v_row.rule, v_row.subject);
+  end loop;
+  for v_row in
+    select distinct d.rule, d.subject from ops.alert_actions as d
+    join ops.alert_rules as r on r.name = d.rule and not r.is_enabled and not r.is_pinned
+    order by d.rule, d.subject
+  loop
+    perform ops.undo(v_row.rule, v_row.subject);
+  end loop;
+end;
+$$;
+
+-- supabase/schemas/ops/incidents.sql
+
+-- What was away, who did its work meanwhile, and when it came back.
+
+create table ops.incidents (
+  id uuid primary key default core.new_id(),
+  -- `provider fal`, `storage`.
+  subject text not null check (subject ~ '^(provider [a-z]+|storage)$'),
+  began_at timestamptz not null,
+  -- Null while it lasts.
+  ended_at timestamptz,
+  cause text check (char_length(cause) between 1 and 500),
+  check (ended_at >= began_at)
+);
+alter table ops.incidents enable row level security;
+create unique index incidents_open on ops.incidents (subject) where ended_at is null;
+create index incidents_began on ops.incidents (began_at);
+comment on table ops.incidents is 'What was away, from when until when.';
+
+create function ops.begin_incident(p_subject text, p_cause text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Something is away. One that is known of lasts on: a second call changes nothing. Locks: the incident.
+begin
+  insert into ops.incidents (subject, began_at, cause) values (p_subject, core.now(), left(p_cause, 500))
+  on conflict (subject) where ended_at is null do nothing;
+end;
+$$;
+
+create function ops.end_incident(p_subject text, p_at timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- It is back, since p_at. A second call changes nothing. Locks: the incident.
+begin
+  update ops.incidents as i set ended_at = greatest(i.began_at, p_at) where i.subject = p_subject and i.ended_at is null;
+end;
+$$;
+
+create function ops.watch_storage()
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The scheduled task `watch_storage`: Storage is back when nothing has met that it is away for two minutes, within which
+-- each task that waits for it has tried twice. It was so from the first file that came through since. A second call changes
+-- nothing. Locks: incident → alert.
+declare
+  v_last_at constant timestamptz := (
+    select a.last_at from ops.alerts as a where a.rule = 'storage_away' and a.subject = 'storage' and a.resolved_at is null
+  );
+begin
+  if exists (select from ops.incidents as i where i.subject = 'storage' and i.ended_at is null)
+    and coalesce(v_last_at, '-infinity') < core.now() - interval '2 minutes'
+  then
+    perform ops.end_incident('storage', coalesce(
+      (select min(a.created_at) from videos.assets as a where a.created_at > v_last_at),
+      core.now()
+    ));
+    perform ops.resolve_alert('storage_away', 'storage');
+  end if;
+end;
+$$;
+
+create view ops.incident_log with (security_invoker = true) as
+select i.id, i.subject, i.began_at, i.ended_at, i.ended_at - i.began_at as lasted, i.cause,
+  -- Who took jobs that it did not take.
+  (
+    select array_agg(distinct o.provider order by o.provider)
+    from videos.submissions as s
+    join videos.submissions as o on o.job_id = s.job_id and o.provider <> s.provider and o.state in ('accepted', 'ended')
+    where i.subject = 'provider ' || s.provider and s.state = 'not_accepted'
+      and s.claimed_at >= i.began_at - interval '10 minutes' and s.claimed_at < coalesce(i.ended_at, 'infinity')
+  ) as taken_over_by
+from ops.incidents as i;
+comment on view ops.incident_log is 'What was away, from when until when, and which providers took the jobs. Ids sort by time: order by id desc.';
+
+-- supabase/schemas/ops/alert-changes.sql
+
+-- What an admin sees of alerts, rules and limits, and changes of them.
+
+-- A rate limit as the API shows it.
+create function ops.policy_json(p_policy guard.policies)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'policy', (p_policy).name, 'scope', (p_policy).scope, 'counts', (p_policy).counts, 'max_hits', (p_policy).max_hits,
+  'window_seconds', (p_policy).window_seconds, 'on_failure', (p_policy).on_failure,
+  'throttle_percent', (p_policy).throttle_percent, 'admits', (p_policy).admits
+);
+
+-- An alert as the API shows it.
+create function ops.alert_json(p_alert ops.alerts)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'alert_id', (p_alert).id, 'rule', (p_alert).rule, 'subject', (p_alert).subject, 'level', (p_alert).level,
+  'details', (p_alert).details, 'count', (p_alert).count, 'metric', (p_alert).metric, 'value', (p_alert).value,
+  'threshold', (p_alert).threshold, 'raised_at', core.to_iso((p_alert).raised_at), 'last_at', core.to_iso((p_alert).last_at),
+  'acknowledged_at', core.to_iso((p_alert).acknowledged_at), 'resolved_at', core.to_iso((p_alert).resolved_at)
+);
+
+-- A rule as the API shows it, with what it does now.
+create function ops.rule_json(p_rule ops.alert_rules)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'rule', (p_rule).name, 'what', (p_rule).what, 'metric', (p_rule).metric,
+  'measured_over_seconds', extract(epoch from (p_rule).measured_over)::integer, 'is_low_bad', (p_rule).is_low_bad,
+  'warning', (p_rule).warning, 'critical', (p_rule).critical, 'ok_for_seconds', extract(epoch from (p_rule).ok_for)::integer,
+  'cooldown_seconds', extract(epoch from (p_rule).cooldown)::integer, 'action', (p_rule).action, 'acts_at', (p_rule).acts_at,
+  'policies', to_jsonb((p_rule).policies), 'throttle_percent', (p_rule).throttle_percent, 'flags', to_jsonb((p_rule).flags),
+  'is_pinned', (p_rule).is_pinned, 'is_enabled', (p_rule).is_enabled, 'last_error', (p_rule).last_error,
+  -- What it has lowered or turned off now.
+  'acting_on', (
+    select coalesce(jsonb_agg(a.target order by a.target), '[]')
+    from (select distinct d.target from ops.alert_actions as d where d.rule = (p_rule).name) as a
+  )
+);
+
+create function ops.change_rule(
+  p_admin_id uuid, p_request_id text, p_reason text, p_rule text, p_warning numeric, p_critical numeric, p_action text,
+  p_policies text[], p_throttle_percent integer, p_flags text[], p_is_pinned boolean, p_is_enabled boolean
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Changes a rule, null being as it is, and returns it as ops.rule_json has it, or a refusal. What it did by its old action is
+-- undone, and its new one is done with the next evaluation. What changes nothing is not written down. Locks: rule → targets.
+declare
+  v_before ops.alert_rules;
+  v_after ops.alert_rules;
+  v_fields jsonb := '[]';
+  v_subject text;
+begin
+  select r.* into v_before from ops.alert_rules as r where r.name = p_rule for no key update;
+  if not found then
+    return guard.refusal('resource/not-found');
+  end if;
+  v_after := v_before;
+  v_after.warning := coalesce(p_warning, v_before.warning);
+  v_after.critical := coalesce(p_critical, v_before.critical);
+  v_after.action := coalesce(p_action::ops.alert_action, v_before.action);
+  v_after.policies := coalesce(p_policies, v_before.policies);
+  v_after.throttle_percent := coalesce(p_throttle_percent, v_before.throttle_percent);
+  v_after.flags := coalesce(p_flags, v_before.flags);
+  v_after.is_pinned := coalesce(p_is_pinned, v_before.is_pinned);
+  v_after.is_enabled := coalesce(p_is_enabled, v_before.is_enabled);
+
+  if (case when v_after.is_low_bad then v_after.warning < v_after.critical else v_after.warning > v_after.critical end) then
+    v_fields := v_fields || '{"path": "critical", "message": "Must be worse than the warning"}';
+  end if;
+  if exists (
+    select from unnest(v_after.policies) as n (name) where not exists (select from guard.policies as p where p.name = n.name)
+  ) then
+    v_fields := v_fields || '{"path": "policies", "message": "Must be names of rate limits"}';
+  elsif v_after.action = 'throttle' and v_after.policies = '{}' then
+    v_fields := v_fields || '{"path": "policies", "message": "Must name what is throttled"}';
+  end if;
+  if v_after.action = 'shutdown' and v_after.flags = '{}' then
+    v_fields := v_fields || '{"path": "flags", "message": "Must name what is switched off"}';
+  end if;
+  if v_fields <> '[]' then
+    return guard.refusal('request/malformed', jsonb_build_object('fields', v_fields));
+  end if;
+  if v_after is distinct from v_before then
+    update ops.alert_rules as r
+    set warning = v_after.warning, critical = v_after.critical, action = v_after.action, policies = v_after.policies,
+        throttle_percent = v_after.throttle_percent, flags = v_after.flags, is_pinned = v_after.is_pinned,
+        is_enabled = v_after.is_enabled
+    where r.name = p_rule;
+    if (v_after.action, v_after.policies, v_after.throttle_percent, v_after.flags)
+      is distinct from (v_before.action, v_before.policies, v_before.throttle_percent, v_before.flags)
+    then
+      for v_subject in select distinct a.subject from ops.alert_actions as a where a.rule = p_rule order by a.subject loop
+        perform ops.undo(p_rule, v_subject);
+      end loop;
+    end if;
+    insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
+    select 'change_rule', p_admin_id, 'rule ' || p_rule, jsonb_build_object(
+      'before', jsonb_object_agg(b.key, b.value), 'after', jsonb_object_agg(a.key, a.value)
+    ), p_reason, p_request_id, core.now()
+    from jsonb_each(ops.rule_json(v_before) - 'acting_on') as b
+    join jsonb_each(ops.rule_json(v_after) - 'acting_on') as a on a.key = b.key and a.value <> b.value;
+  end if;
+  return ops.rule_json(v_after);
+end;
+$$;
+
 -- supabase/schemas/purchases/products.sql
 
 -- purchases: what is sold through the App Store, what was bought, and what Apple says became of it. In this order:
@@ -12412,7 +13387,7 @@ begin
     from purchases.transactions as t
     where t.environment = 'sandbox' and t.credited_at > v_now - v_policy.window_length
       and (v_policy.scope = 'global' or t.owner_id = p_owner_id);
-    v_missing := v_given + p_credits - v_policy.max_hits;
+    v_missing := v_given + p_credits - v_policy.admits;
     continue when v_missing <= 0;
     select ceil(date_part('epoch', min(g.credited_at) + v_policy.window_length - v_now)) into v_retry_after
     from (
@@ -14425,7 +15400,7 @@ as $$
 -- The last step before the device's bit is set. `data`: `{ recorded, is_granted, reason, retry_after }`. Where it is
 -- not recorded, the bit must stay as it is: the user, or their Apple Account by p_app_transaction, was granted meanwhile, or
 -- there is a reason to come again, in so
--- many seconds: `busy`, the lane is no longer ours, or not for long enough; `network_limit`, the grants of the network,
+-- many seconds: `busy`, the lane is no longer ours, or not for long enough, or grants are switched off; `network_limit`, the grants of the network,
 -- or of all, are used up. An intent belongs to this check alone; an earlier one of the account in the network, whose
 -- check is over and has not set this device's bit, gives way to it and counts no more. For whoever may no longer act,
 -- no bit is set. A second call records nothing new. Locks: account → lane → policies.
@@ -14454,6 +15429,9 @@ begin
   end if;
   if exists (select from devices.intents as i where i.lane = p_lane and i.user_id = p_user_id) then
     return guard.answer('{"recorded": true, "is_granted": false}');
+  end if;
+  if not ops.is_enabled('grants') then
+    return guard.answer('{"recorded": false, "is_granted": false, "reason": "busy", "retry_after": 300}');
   end if;
   v_now := core.now();
   delete from devices.intents as i
@@ -14705,14 +15683,17 @@ volatile
 security definer
 set search_path = ''
 as $$
--- How long the task waits that waits longest tells whether a worker comes by. p_providers are those that the deployment
--- has keys for; null is all. Raises what a write would, where the database takes none.
+-- How long the task waits that waits longest tells whether a worker comes by, and how long ago the tick came whether
+-- anybody would be told of anything; null where it never came. p_providers are those that the deployment has keys for; null
+-- is all. `incidents` are what is away. Raises what a write would, where the database takes none.
 begin
   perform core.check_writes();
   return guard.answer(jsonb_build_object(
     'oldest_due_task_seconds', extract(epoch from queue.oldest_due()),
+    'last_tick_seconds', extract(epoch from core.now() - core.last_tick_at()),
     'missing', core.missing_parts(),
-    'models_without_provider', videos.models_without_provider(p_providers)
+    'models_without_provider', videos.models_without_provider(p_providers),
+    'incidents', (select coalesce(jsonb_agg(i.subject order by i.subject), '[]') from ops.incidents as i where i.ended_at is null)
   ));
 end;
 $$;
@@ -14758,7 +15739,7 @@ as $$
 -- An attempt failed: `data` is `{ state }`, as queue.retry says it. With p_code it failed by an error of ours, which is
 -- recorded. With p_alert, `{ rule, subject, details }`, only the operator can mend it: they are told, and for a day
 -- after the task was made it costs no try, so that the work goes on a minute after it was mended at the latest. Locks:
--- those of the task's domain, where it dies → task → error log → alert.
+-- those of the task's domain, where it dies → task → error log → incident → alert.
 declare
   v_task queue.tasks;
   v_state text;
@@ -14774,6 +15755,9 @@ begin
     perform ops.record_error(p_code, 'process-jobs', v_task.owner_id, v_task.request_id, jsonb_build_object(
       'task', v_task.kind, 'subject', v_task.subject, 'attempt', p_attempt, 'error', p_error
     ));
+  end if;
+  if v_state <> 'lost' and p_alert ->> 'rule' = 'storage_away' then
+    perform ops.begin_incident('storage', p_alert #>> '{details,cause}');
   end if;
   if v_state <> 'lost' and p_alert is not null then
     perform ops.raise_alert(p_alert ->> 'rule', p_alert ->> 'subject', p_alert -> 'details');
@@ -15683,6 +16667,39 @@ begin
 end;
 $$;
 grant execute on function api.record_files_deleted to service_role;
+
+create function api.record_provider_accounts(p_task_id bigint, p_attempt integer, p_accounts jsonb)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Notes what providers say of our account, and ends the task: p_accounts is `[{ provider, balance_cents, is_locked, day,
+-- billed_cents }]`. `data`: `{ finished }`, false for an attempt that has lost its task, which notes nothing. Locks: task →
+-- accounts, in the order of their names.
+declare
+  v_account record;
+begin
+  if not queue.finish(p_task_id, p_attempt) then
+    return guard.answer('{"finished": false}');
+  end if;
+  for v_account in
+    select a.*
+    from jsonb_to_recordset(p_accounts) as a (
+      provider text, balance_cents numeric, is_locked boolean, day date, billed_cents numeric
+    )
+    join videos.providers as v on v.name = a.provider
+    order by a.provider
+  loop
+    perform videos.note_provider_account(
+      v_account.provider, v_account.balance_cents, v_account.is_locked, v_account.day, v_account.billed_cents
+    );
+  end loop;
+  return guard.answer('{"finished": true}');
+end;
+$$;
+grant execute on function api.record_provider_accounts to service_role;
 
 -- supabase/schemas/api/record-error.sql
 
@@ -17491,3 +18508,198 @@ begin
 end;
 $$;
 grant execute on function api.post_admin_webhook_deliveries to service_role;
+
+-- supabase/schemas/api/admin-limits.sql
+
+create function api.get_admin_limits(p_admin_id uuid, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- The rate limits, by name: `data` is `{ policies }`, each as ops.policy_json has it. Counts against `admin`. Locks:
+-- rate-limit row.
+declare
+  v_caller record;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-limits', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  return guard.answer(
+    jsonb_build_object('policies', (select jsonb_agg(ops.policy_json(p) order by p.name) from guard.policies as p)),
+    v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.get_admin_limits to service_role;
+
+create function api.patch_admin_limits(
+  p_admin_id uuid, p_request_id text, p_policy text, p_reason text, p_max_hits integer default null,
+  p_window_seconds integer default null, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Changes a rate limit, from the next request on: `data` is the policy as it is then. auth/forbidden for those that bound
+-- admins themselves, which the owner alone changes; resource/not-found for one that is none; request/malformed for what it cannot
+-- be. A second call changes nothing and writes nothing. Counts against `admin`. Locks: rate-limit row → policy.
+declare
+  v_caller record;
+  v_before guard.policies;
+  v_after guard.policies;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-limits', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  select p.* into v_before from guard.policies as p where p.name = p_policy for no key update;
+  if not found then
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+  end if;
+  if p_policy in ('admin', 'admin_credits') then
+    return guard.refusal('auth/forbidden', '{}', v_caller.limits);
+  end if;
+  -- As the table has it, which would raise.
+  if v_before.counts = 'hits' and p_max_hits > 300 then
+    return guard.refusal('request/malformed', jsonb_build_object('fields', jsonb_build_array(
+      jsonb_build_object('path', 'max_hits', 'message', 'Must be at most 300 for what counts hits')
+    )), v_caller.limits);
+  end if;
+  v_after := guard.set_limit(p_policy, p_max_hits, p_window_seconds);
+  if v_after is distinct from v_before then
+    insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
+    values (
+      'change_limit', p_admin_id, 'policy ' || p_policy,
+      jsonb_build_object('before', ops.policy_json(v_before), 'after', ops.policy_json(v_after)), p_reason, p_request_id, core.now()
+    );
+  end if;
+  return guard.answer(ops.policy_json(v_after), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.patch_admin_limits to service_role;
+
+-- supabase/schemas/api/admin-alerts.sql
+
+create function api.get_admin_alerts(
+  p_admin_id uuid, p_limit integer, p_status text default null, p_after jsonb default null, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- A page of the alerts, newest first, or of those that are `open` or `resolved`: `data` is `{ alerts, rules, incidents, next }`,
+-- with all rules, and the newest 20 incidents. Counts against `admin`. Locks: rate-limit row.
+declare
+  v_caller record;
+  v_before constant timestamptz := coalesce((p_after ->> 'raised_at')::timestamptz, 'infinity');
+  v_before_id constant uuid := coalesce((p_after ->> 'id')::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_alerts jsonb;
+  v_next jsonb;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-alerts', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  select coalesce(jsonb_agg(ops.alert_json(p.shown) order by p.place) filter (where p.place <= p_limit), '[]'),
+    case when count(*) > p_limit then jsonb_agg(jsonb_build_object(
+      'raised_at', (p.shown).raised_at, 'id', (p.shown).id
+    ) order by p.place) -> p_limit - 1 end
+  into v_alerts, v_next
+  from (
+    select f.shown, row_number() over (order by (f.shown).raised_at desc, (f.shown).id desc) as place
+    from (
+      -- Apart, so that each is found by its index.
+      (
+        select a as shown from ops.alerts as a
+        where p_status is distinct from 'open' and (a.raised_at, a.id) < (v_before, v_before_id)
+          and (p_status is null or a.resolved_at is not null)
+        order by a.raised_at desc, a.id desc
+        limit p_limit + 1
+      )
+      union all
+      (
+        select a as shown from ops.alerts as a
+        where p_status = 'open' and a.resolved_at is null and (a.raised_at, a.id) < (v_before, v_before_id)
+        order by a.raised_at desc, a.id desc
+        limit p_limit + 1
+      )
+    ) as f
+  ) as p;
+  return guard.answer(
+    jsonb_build_object(
+      'alerts', v_alerts,
+      'rules', (select coalesce(jsonb_agg(ops.rule_json(r) order by r.name), '[]') from ops.alert_rules as r),
+      'incidents', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+          'incident_id', i.id, 'subject', i.subject, 'began_at', core.to_iso(i.began_at), 'ended_at', core.to_iso(i.ended_at),
+          'cause', i.cause, 'taken_over_by', coalesce(to_jsonb(i.taken_over_by), '[]')
+        ) order by i.id desc), '[]')
+        from (select l.* from ops.incident_log as l order by l.id desc limit 20) as i
+      ),
+      'next', v_next
+    ),
+    v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.get_admin_alerts to service_role;
+
+create function api.patch_admin_alerts(
+  p_admin_id uuid, p_request_id text, p_reason text, p_alert_id uuid default null, p_acknowledged boolean default null,
+  p_rule text default null, p_warning numeric default null, p_critical numeric default null, p_action text default null,
+  p_policies text[] default null, p_throttle_percent integer default null, p_flags text[] default null,
+  p_is_pinned boolean default null, p_is_enabled boolean default null, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Acknowledges an alert that is open, or changes a rule; null is what stays as it is. `data` is `{ alert, rule }`, of which one
+-- is null. resource/not-found where there is no such thing, request/malformed for what a rule cannot be. A second call changes
+-- nothing and writes nothing. Counts against `admin`. Locks: rate-limit row → alert, or rule → targets.
+declare
+  v_caller record;
+  v_alert ops.alerts;
+  v_answer jsonb;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-alerts', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  if p_alert_id is not null then
+    v_alert := ops.acknowledge_alert(p_alert_id, p_acknowledged);
+    if v_alert.id is null then
+      return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    end if;
+    if p_acknowledged <> (v_alert.acknowledged_at is not null) then
+      insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
+      values ('acknowledge_alert', p_admin_id, 'alert ' || p_alert_id, jsonb_build_object(
+        'before', jsonb_build_object('acknowledged', not p_acknowledged),
+        'after', jsonb_build_object('acknowledged', p_acknowledged)
+      ), p_reason, p_request_id, core.now());
+    end if;
+    return guard.answer(
+      jsonb_build_object('alert', (select ops.alert_json(a) from ops.alerts as a where a.id = p_alert_id), 'rule', null),
+      v_caller.limits, v_caller.language
+    );
+  end if;
+  v_answer := ops.change_rule(
+    p_admin_id, p_request_id, p_reason, p_rule, p_warning, p_critical, p_action, p_policies, p_throttle_percent, p_flags, p_is_pinned,
+    p_is_enabled
+  );
+  if v_answer ? 'error' then
+    return guard.in_language(v_answer || jsonb_build_object('limits', v_caller.limits), v_caller.language);
+  end if;
+  return guard.answer(jsonb_build_object('alert', null, 'rule', v_answer), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.patch_admin_alerts to service_role;

@@ -12,6 +12,11 @@ insert into core.scheduled_tasks (name, procedure, every, subjects, time_limit, 
   ('credit_purchases', 'purchases.settle_mended', '1 minute', 'purchases.mended', '5 seconds', 3),
   ('alert_purchases', 'purchases.alert_waiting', '10 minutes', null, '5 seconds', 5),
   ('read_notification_history', 'purchases.ask_for_history', '1 hour', null, '5 seconds', 5),
+  ('read_provider_accounts', 'videos.ask_for_accounts', '10 minutes', null, '5 seconds', 5),
+  -- More often than a rule is due: it is then evaluated each minute, and not every other.
+  ('evaluate_alert_rules', 'ops.evaluate_rule', '10 seconds', 'ops.due_alert_rules', '5 seconds', 4),
+  ('watch_alerts', 'ops.watch_alerts', '1 minute', null, '5 seconds', 4),
+  ('watch_storage', 'ops.watch_storage', '1 minute', null, '5 seconds', 4),
   -- Often enough that an alert, which is open for an hour, stays open.
   ('watch_notices', 'safety.watch_clock', '10 minutes', null, '5 seconds', 5),
   -- A batch of a rule may be large.
@@ -97,7 +102,9 @@ values
   -- The database alone: what fails is a fault of ours, and ten tries are some two hours to mend it.
   ('deliver_inbox', 10, 10, 'exponential', 5, 3600, 15, 60, 5, 'notify.give_up_delivery', null, null),
   -- With a quarter of an hour between them at most, 100 tries are some 19 hours; a push is worth a day.
-  ('deliver_push', 20, 100, 'exponential', 5, 900, 15, 60, 5, 'notify.give_up_delivery', null, 'notify.push_facts')
+  ('deliver_push', 20, 100, 'exponential', 5, 900, 15, 60, 5, 'notify.give_up_delivery', null, 'notify.push_facts'),
+  -- The next one comes in ten minutes.
+  ('read_provider_accounts', 1, 3, 'exponential', 10, 60, 15, 60, 7, 'videos.give_up_accounts', null, null)
 on conflict (kind) do update set on_dead = excluded.on_dead, facts = excluded.facts;
 -- Those with lanes. Two at once for a server, and for all 20 that there can be: none waits for another. An attempt takes
 -- 10 s at most; when the next is, webhooks.retry_delay says, and ten of them are the schedule of Standard Webhooks.
@@ -149,7 +156,7 @@ insert into videos.tiers (tier, storage_bytes, pending_uploads) values
 on conflict (tier) do nothing;
 
 -- ops: switches, and how long things are kept.
-insert into ops.feature_flags (name) values ('generation'), ('purchases'), ('sandbox_purchases') on conflict (name) do nothing;
+insert into ops.feature_flags (name) values ('generation'), ('purchases'), ('sandbox_purchases'), ('grants') on conflict (name) do nothing;
 -- Asked of users where the operator turns it on, for their apps must know it.
 insert into ops.feature_flags (name, is_enabled) values ('processing_consent', false) on conflict (name) do nothing;
 insert into ops.retention_rules (name, what, keep, batch, every, relation, time_column, condition) values
@@ -188,7 +195,11 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
   ('webhook_secrets', 'Secrets of webhooks that were replaced, from the end of the 24 hours in which both sign', '0', 1000,
     '1 hour', 'webhooks.secrets', 'expires_at', null),
   ('error_log', 'Recorded errors, from their minute', '30 days', 10000, '10 minutes', 'ops.error_log', 'minute', null),
-  ('alerts', 'Alerts, from when they were met last', '90 days', 10000, '1 day', 'ops.alerts', 'last_at', null),
+  ('alerts', 'Alerts that are over, with their changes, from when they were met last', '90 days', 10000, '1 day', 'ops.alerts', 'last_at',
+    't.resolved_at is not null'),
+  ('incidents', 'What was away, from when it was back', '1 year', 10000, '1 day', 'ops.incidents', 'ended_at', null),
+  ('provider_bills', 'Bills of providers, from when they were told last', '1 year', 10000, '1 day', 'videos.provider_bills',
+    'asked_at', null),
   ('metric_minutes', 'What the functions counted, by minute', '2 days', 10000, '1 hour',
     'ops.metric_points', 'at', 't.step = ''minute'''),
   ('metric_hours', 'What the functions counted, by hour', '90 days', 10000, '1 day',
@@ -223,6 +234,32 @@ insert into ops.retention_rules (name, what, keep, batch, every, procedure) valu
     'accounts.sweep_closed')
 on conflict (name) do update
   set what = excluded.what, procedure = excluded.procedure, relation = null, time_column = null, condition = null;
+
+-- What a stranger can cause must not switch off what others use: all of them tell, and one that no stranger can cause does
+-- more. A provider whose failures shut it off is the breaker's affair. Sizes are of the platform's plans Pro: 8 and 100 GB.
+insert into ops.alert_rules
+  (name, what, metric, measured_over, is_low_bad, warning, critical, ok_for, cooldown, action, flags, every)
+values
+  ('error_rate', 'Answers that are a fault of ours or of a provider''s, in percent of all', 'error_percent', '5 minutes', false, 5, 10, '5 minutes', '5 minutes', 'notify', '{}', '1 minute'),
+  ('response_time', 'Seconds that the slowest twentieth of the requests take', 'response_seconds', '1 minute', false, 2, 5, '5 minutes', '5 minutes', 'notify', '{}', '1 minute'),
+  ('queue_age', 'Seconds that a task waits for a worker', 'queue_seconds', '1 minute', false, 60, 300, '2 minutes', '5 minutes', 'notify', '{}', '1 minute'),
+  ('overdue_jobs', 'Jobs that have not ended though their bound is over', 'overdue_jobs', '1 minute', false, 1, 10, '2 minutes', '5 minutes', 'notify', '{}', '1 minute'),
+  ('provider_failures', 'Failures of a provider in a row', 'provider_failures', '1 minute', false, 3, 5, '2 minutes', '5 minutes', 'notify', '{}', '1 minute'),
+  ('spending', 'Money spent at a provider today, in percent of its cap', 'spending_percent', '1 day', false, 80, 100, '5 minutes', '5 minutes', 'notify', '{}', '1 minute'),
+  ('grants', 'Grants to devices within a day', 'grants', '1 day', false, 1000, 5000, '5 minutes', '1 hour', 'notify', '{}', '1 minute'),
+  ('credits_given', 'Credits that admins gave within a day', 'credits_given', '1 day', false, 5000, 20000, '5 minutes', '1 hour', 'notify', '{}', '1 minute'),
+  ('ledger_violations', 'Violations that the last proof of the ledger found', 'ledger_violations', '1 day', false, null, 1, '1 hour', '0', 'shutdown', '{purchases,grants}', '1 minute'),
+  ('dead_letters', 'Tasks that have used their tries within a day, of a kind', 'dead_letters', '1 day', false, 1, 20, '5 minutes', '5 minutes', 'notify', '{}', '1 minute'),
+  ('webhook_failures', 'Deliveries that have used their tries within an hour, of a channel', 'dead_deliveries', '1 hour', false, 1, 20, '5 minutes', '5 minutes', 'notify', '{}', '1 minute'),
+  ('database_size', 'Bytes of the database', 'database_bytes', '1 minute', false, 6400000000, 7600000000, '1 hour', '1 hour', 'notify', '{}', '1 hour'),
+  ('storage_size', 'Bytes of all files', 'storage_bytes', '1 minute', false, 80000000000, 95000000000, '1 hour', '1 hour', 'notify', '{}', '1 hour'),
+  ('connections', 'Connections of the server, in percent of what it takes', 'connections_percent', '1 minute', false, 80, 95, '5 minutes', '5 minutes', 'notify', '{}', '1 minute'),
+  ('uncredited_purchases', 'Purchases that wait for the operator, by the reason', 'uncredited_purchases', '1 minute', false, 1, 10, '2 minutes', '5 minutes', 'notify', '{}', '1 minute'),
+  ('client_addresses', 'Requests that say nothing about their network, by the policy', 'unknown_networks', '5 minutes', false, 10, 100, '10 minutes', '10 minutes', 'notify', '{}', '1 minute'),
+  ('provider_balance', 'US cents that are left at a provider', 'provider_balance_cents', '1 minute', true, 2000, 500, '5 minutes', '5 minutes', 'notify', '{}', '1 minute'),
+  ('provider_locked', 'A provider has locked our account', 'provider_locked', '1 minute', false, null, 1, '5 minutes', '5 minutes', 'notify', '{}', '1 minute'),
+  ('provider_bill', 'By how much a provider''s bill differs from our count, in percent', 'provider_bill_percent', '7 days', false, 5, 20, '5 minutes', '1 hour', 'notify', '{}', '1 hour')
+on conflict (name) do update set what = excluded.what, metric = excluded.metric, is_low_bad = excluded.is_low_bad;
 
 -- accounts: which rows are a person's ($1: users' ids), and what becomes of each column that can hold a person's data.
 insert into accounts.personal_tables (relation, rows_of) values
@@ -370,10 +407,11 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   accounts.personal_tables, accounts.privacy_classes, core.scheduled_tasks, core.set_aside, events.channels,
   events.subscriptions, guard.policies,
   guard.secrets,
-  ops.alerts, ops.feature_flags, ops.metric_points, ops.metric_rows, ops.reports, ops.retention_rules, ops.swept,
-  purchases.products, queue.kinds, videos.job_transitions,
+  ops.alert_actions, ops.alert_changes, ops.alert_rules, ops.alerts, ops.feature_flags, ops.incidents, ops.metric_points,
+  ops.metric_rows, ops.reports, ops.retention_rules, ops.swept, purchases.products, queue.kinds, videos.job_transitions,
   videos.model_providers, videos.models, videos.moderation_filters, videos.moderation_terms, videos.moderation_words,
-  videos.providers, videos.spending, videos.tiers, videos.tolerances, webhooks.secrets, webhooks.webhooks
+  videos.provider_accounts, videos.provider_bills, videos.providers, videos.spending, videos.tiers, videos.tolerances,
+  webhooks.secrets, webhooks.webhooks
   }'::text[]) as t (relation)
 on conflict (relation, column_name) do update
   set class = excluded.class, blank_to = excluded.blank_to, on_merge = excluded.on_merge, reason = excluded.reason;

@@ -160,6 +160,7 @@ const forNobody: Record<string, string> = {
   finish_push: "the worker's: it tells whoever the event's user is by now",
   finish_webhook_delivery: "the worker's",
   load_upload_files: "the worker's",
+  record_provider_accounts: "the worker's",
   record_upload_tidied: "the worker's",
   enter_device_lane: "a lane is a network's",
   erase_account: "the worker's: its user is gone",

@@ -127,6 +127,12 @@ Deno.test("a purchase, its refund and what Apple tells of it read no table of pu
     set credits = null, credited_at = null, owner_id = null, reason = 'unknown_account',
       app_account_token = case when transaction_id::integer % 2 = 0 then gen_random_uuid() end
     where transaction_id::integer between 40000 and 50000`;
+  await sql`
+    insert into ops.alerts (rule, subject, details, raised_at, last_at, resolved_at)
+    select 'r', n::text, '{}', at, at, case when n % 2 = 0 then at end
+    from generate_series(1, 10000) as n, lateral (values (now() - n * interval '1 hour')) as g (at)`;
+  await sql`insert into ops.incidents (subject, began_at) values ('provider fal', now() - interval '1 hour')`;
+  await sql`vacuum analyze ops.alerts`;
   await sql`vacuum analyze purchases.transactions, purchases.notifications`;
   const bought = (changes: object) =>
     sqlText({
@@ -274,6 +280,11 @@ const pages: Record<string, string> = {
     volumeUser(0)
   }', 20, 'open', jsonb_build_object(
     'opened_at', now() - interval '200 days', 'id', '${user}'))`,
+  "the newest alerts": `api.get_admin_alerts('${volumeUser(0)}', 20, null)`,
+  "alerts of long ago, that are open": `api.get_admin_alerts('${
+    volumeUser(0)
+  }', 20, 'open', jsonb_build_object(
+    'raised_at', now() - interval '200 days', 'id', '${user}'))`,
   "the newest credits": `api.credits('${volumeUser(0)}', 20, null)`,
   "credits of long ago": `api.credits('${volumeUser(0)}', 20, '{"number": 500}')`,
   "the newest uploads": `api.get_uploads('${volumeUser(0)}', 20, null)`,
@@ -306,7 +317,8 @@ async function rowsRead(sql: postgres.TransactionSql): Promise<number> {
       ('videos', 'jobs'), ('videos', 'assets'), ('credits', 'transfers'), ('credits', 'lots'),
       ('purchases', 'transactions'), ('videos', 'uploads'), ('videos', 'projects'),
       ('safety', 'cases'), ('safety', 'reports'), ('safety', 'notices'),
-      ('notify', 'notifications'), ('events', 'deliveries'), ('events', 'log')
+      ('ops', 'alerts'), ('videos', 'submissions'), ('notify', 'notifications'), ('events', 'deliveries'),
+      ('events', 'log')
     )`;
   if (row === undefined) throw new Error("There are no statistics");
   return row.rows;

@@ -41,6 +41,7 @@ export function falConfig(simulator: FalSimulator): FalConfig {
   return {
     key: simulator.key,
     accountId: simulator.accountId,
+    apiUrl: "https://api.fal.ai/v1",
     queueUrl: simulator.url,
     jwksUrl: simulator.jwksUrl,
     resultHosts: [simulator.mediaHost],

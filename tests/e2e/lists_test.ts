@@ -162,6 +162,12 @@ async function withDeliveries(): Promise<[Guest, string]> {
 /** Who has two entries at least of each list that is read page by page, and what else the list must be asked with. */
 const withEntries: Readonly<Record<string, () => Promise<Guest | [Guest, string]>>> = {
   "GET admin-webhook-deliveries": withDeliveries,
+  "GET admin-alerts": async () => {
+    for (const subject of ["one", "another"]) {
+      await backend.database.sql`select ops.raise_alert('provider_refuses', ${subject}, '{}')`;
+    }
+    return await backend.signInAdmin();
+  },
   "GET admin-reports": withCases,
   "GET credits": async () => (await withVideos(2)).guest,
   "GET purchases": withPurchases,

@@ -127,6 +127,7 @@ Deno.test("a function sees the platform's variables and the project's secrets, a
     "ENVIRONMENT",
     "EXTRA",
     "FAL_ACCOUNT_ID",
+    "FAL_API_URL",
     "FAL_JWKS_URL",
     "FAL_QUEUE_URL",
     "FAL_RESULT_HOSTS",

@@ -5,7 +5,7 @@ import { type Delivery, delivery, type DoublingPolicy, type SignDelivery } from 
 import { type Phase, type ProviderJob, providerJob } from "./jobs.ts";
 import type { Made } from "./made.ts";
 import { providerRequest } from "./request-log.ts";
-import type { ActiveProviderRule } from "./rules.ts";
+import type { AccountState, ActiveProviderRule } from "./rules.ts";
 
 /** A rule of any provider: what it shares with the others, and what is decided here of its own. */
 export type EngineRule = ActiveProviderRule & {
@@ -65,6 +65,8 @@ export interface RunningProvider<Rule, Account> {
   readonly jobs: readonly Job<Rule>[];
   readonly url: string;
   readonly mediaUrl: string;
+  /** What it tells of the account. */
+  readonly says: AccountState;
   find(requestId: string): Job<Rule> | undefined;
   videoUrl(job: Job<Rule>): string;
   /** In bytes. */

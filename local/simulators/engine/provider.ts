@@ -16,6 +16,7 @@ import { beginJob, elapseJobs, type Phase, phaseOf } from "./jobs.ts";
 import { startMediaServer } from "./media.ts";
 import type { EngineRule, Job, ProviderProtocol, RunningProvider, Submission } from "./protocol.ts";
 import type { ProviderRequest } from "./request-log.ts";
+import { accountState } from "./rules.ts";
 import { stateFile } from "./state-file.ts";
 
 /** What every simulated provider may be told, beside its account. */
@@ -83,6 +84,9 @@ export async function startProvider<Rule extends EngineRule, RuleInput, Report, 
       return media.url;
     },
     find,
+    get says() {
+      return state.rules.find(({ account }) => account !== undefined)?.account ?? accountState.parse({});
+    },
     videoUrl: ({ requestId }) => media.videoUrl(requestId),
     videoSize: (job) => media.videoSize(orderOf(job)),
     cancel(job, { isForgotten, isTold = true }) {
@@ -164,6 +168,7 @@ export async function startProvider<Rule extends EngineRule, RuleInput, Report, 
     pause: ApiCall["pause"],
   ): Promise<HandledCall> {
     const rule = takeRule(state.rules, (each) =>
+      each.account === undefined &&
       (each.model === undefined || each.model === model) &&
       (each.prompt === undefined || prompt.includes(each.prompt))) ?? forms.rule.parse({});
     const delay = rule.submit === "slow" || rule.submit === "stalled" ? rule.submitMilliseconds : 0;

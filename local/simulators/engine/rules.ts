@@ -45,7 +45,18 @@ export const webhookFaults = [
   "other_account",
 ] as const;
 
+/** What a provider says of our account; a rule that has it is of no submission, and counts until it is forgotten. */
+export const accountState = z.strictObject({
+  /** US cents. */
+  balance: z.number().default(10_000),
+  locked: z.boolean().default(false),
+  /** Of any day that is asked for, in US cents; what the generations of the simulator's own cost without it: nothing. */
+  billed: z.number().default(0),
+});
+export type AccountState = z.output<typeof accountState>;
+
 export const providerRule = z.strictObject({
+  account: accountState.optional(),
   /** Text that the prompt contains; any prompt without it. */
   prompt: z.string().optional(),
   /** The provider's name of the model, such as `fal-ai/veo3/fast`; any without it. */

@@ -95,6 +95,7 @@ function route({ method, url, body, isOurs }: ApiCall, running: Running): Route<
   const { pathname, searchParams } = url;
   if (pathname === jwksPath) return { answer: { status: 200, body: publicKeysOf(running.account) } };
   if (!isOurs) return { answer: unauthorized };
+  if (method === "GET" && pathname.startsWith("/v1/")) return { answer: aboutAccount(pathname, running) };
   const [, app, requestId, suffix = ""] =
     /^\/([^/]+\/[^/]+)(?:\/.+)?\/requests\/([^/]+)(\/\w+)?$/.exec(pathname) ?? [];
   if (requestId !== undefined) {
@@ -111,6 +112,33 @@ function route({ method, url, body, isOurs }: ApiCall, running: Running): Route<
   }
   const webhookUrl = searchParams.get("fal_webhook");
   return { submission: { model, prompt: textIn(body, "prompt"), input: body, webhookUrl } };
+}
+
+/** Its Platform APIs. The form of `summary` is assumed; fal's document tells its members. */
+function aboutAccount(pathname: string, { says: { balance, locked, billed } }: Running): ApiAnswer {
+  if (locked) return fal.refusals.locked;
+  switch (pathname) {
+    case "/v1/account/billing":
+      return {
+        status: 200,
+        body: { username: "kinora", credits: { current_balance: balance / 100, currency: "USD" } },
+      };
+    case "/v1/models/usage": {
+      const item = {
+        endpoint_id: "fal-ai/veo3/fast",
+        unit: "seconds",
+        quantity: billed / 10,
+        unit_price: 0.1,
+        currency: "USD",
+      };
+      return {
+        status: 200,
+        body: { has_more: false, next_cursor: null, summary: [{ ...item, cost_total: billed / 100 }] },
+      };
+    }
+    default:
+      return notFound;
+  }
 }
 
 function answerAbout(job: FalJob, phase: Phase, call: string, running: Running): ApiAnswer {

@@ -77,6 +77,19 @@ function route({ method, headers, url, body, isOurs }: ApiCall, running: Running
   if (headers.get("x-runway-version") !== apiVersion) {
     return { answer: apiError(400, "The API version in the X-Runway-Version header is not valid.") };
   }
+  if (`${method} ${url.pathname}` === "GET /v1/organization") {
+    const body = {
+      creditBalance: running.says.balance,
+      tier: { maxMonthlyCreditSpend: 100_000, models: {} },
+      usage: { models: {} },
+    };
+    return { answer: { status: 200, body } };
+  }
+  if (`${method} ${url.pathname}` === "POST /v1/organization/usage") {
+    const date = textIn(body, "startDate");
+    const usedCredits = [{ amount: running.says.billed, model: "veo3.1" }];
+    return { answer: { status: 200, body: { models: ["veo3.1"], results: [{ date, usedCredits }] } } };
+  }
   const [, endpoint = ""] = /^\/v1\/(\w+)$/.exec(url.pathname) ?? [];
   if (method === "POST" && isEndpoint(endpoint)) {
     const issues = inputIssues(endpoint, body);

@@ -23,6 +23,10 @@ export const HealthResponse = z.object({
     z.object({
       database: Check,
       storage: Check,
+      /** The database's clock, which evaluates the rules of alerts. */
+      tick: Check,
+      /** What is away at this moment, and whose work waits or is done by others. */
+      incidents: z.extend(Check, { away: z.array(z.string()) }),
       queue: Check,
       /** Each model that is offered has one that is configured, and whose breaker is not open. */
       providers: Check,

@@ -20,6 +20,9 @@ const sharedMilliseconds = 5_000;
 /** The tick comes every 5 s: a task that waits this long found no worker. */
 const maxWaitSeconds = 60;
 
+/** As long as the tick may not have come before nobody would be told of anything. It comes every 5 s. */
+const maxTickSeconds = 60;
+
 /** Outlives a request, as the configuration does. An examination that still runs is shared, too. */
 const examinations = new WeakMap<Config, { report: Promise<Report>; until: number }>();
 
@@ -36,10 +39,14 @@ const applesWord = new WeakMap<Config, { isOurKeyTaken: Promise<boolean>; until:
 
 type Checks = NonNullable<HealthResponse["checks"]>;
 /** All but what each request shows for itself. */
-type Report = Omit<Checks, "client_address">;
+type Report = Omit<Checks, "client_address"> & {
+  /** It came once, and does not any more. Where it never did, the project is not set up yet. */
+  readonly hasTickStopped: boolean;
+};
 
 /**
- * `unhealthy` (503) without the database; `degraded` when storage, the worker, a provider for each model, Apple, the header
+ * `unhealthy` (503) without the database, or when the tick has stopped coming, so that nobody would be told what else is wrong;
+ * `degraded` when it never came, and when storage, the worker, a provider for each model, Apple, the header
  * with the client's address or a part of the platform are not there. A secret key gets the checks as well.
  */
 export async function getHealth(_input: unknown, context: HealthContext): Promise<Answer<HealthResponse>> {
@@ -50,12 +57,13 @@ export async function getHealth(_input: unknown, context: HealthContext): Promis
     shared = { report: examine(context), until: now + sharedMilliseconds };
     examinations.set(config, shared);
   }
-  const { platform, ...report } = await shared.report;
+  const { hasTickStopped, platform, ...report } = await shared.report;
   // Without it all users share the limits of one network.
   const client_address = { ok: context.network !== null, duration_ms: 0 };
   const checks: Checks = { ...report, client_address, platform };
   const allOk = Object.values(checks).every(({ ok }) => ok);
-  const status = !checks.database.ok ? "unhealthy" : allOk ? "healthy" : "degraded";
+  const isDead = !checks.database.ok || hasTickStopped;
+  const status = isDead ? "unhealthy" : allOk ? "healthy" : "degraded";
   return {
     status: status === "unhealthy" ? 503 : 200,
     body: caller.kind === "service" ? { status, checks, version: config.version } : { status },
@@ -131,10 +139,18 @@ async function examine(context: HealthContext): Promise<Report> {
   // These came with the database's answer.
   const { duration_ms } = databaseCheck;
   const waits = answer.health?.oldest_due_task_seconds ?? Infinity;
+  const tickedAgo = answer.health?.last_tick_seconds ?? null;
   const isMakeable = configured.length > 0 && answer.health?.models_without_provider === 0;
   return {
     database: databaseCheck,
     storage: storageCheck,
+    tick: { ok: tickedAgo !== null && tickedAgo < maxTickSeconds, duration_ms },
+    hasTickStopped: tickedAgo !== null && tickedAgo >= maxTickSeconds,
+    incidents: {
+      ok: answer.health?.incidents.length === 0,
+      duration_ms,
+      away: answer.health?.incidents ?? [],
+    },
     queue: { ok: waits < maxWaitSeconds, duration_ms },
     providers: { ok: isMakeable, duration_ms },
     apple: appleCheck,

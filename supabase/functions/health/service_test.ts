@@ -16,7 +16,13 @@ import endpoint from "./index.ts";
 import { getHealth } from "./service.ts";
 
 const issuer = await createTokenIssuer();
-const sound: DatabaseHealth = { oldest_due_task_seconds: 0, missing: [], models_without_provider: 0 };
+const sound: DatabaseHealth = {
+  oldest_due_task_seconds: 0,
+  last_tick_seconds: 4,
+  missing: [],
+  models_without_provider: 0,
+  incidents: [],
+};
 
 interface Backend {
   database?: () => Promise<DatabaseHealth>;
@@ -80,6 +86,15 @@ Deno.test("without the database it is unhealthy, which is 503", async () => {
   assert.deepEqual(await isolate({ database: away }).ask(), { status: 503, body: { status: "unhealthy" } });
 });
 
+Deno.test("a tick that has not come for a minute is unhealthy, which a stranger is told, too", async () => {
+  for (const [seconds, status] of [[59.9, 200], [60, 503], [90, 503], [1e6, 503]] as const) {
+    const answer = await isolate({
+      database: () => Promise.resolve({ ...sound, last_tick_seconds: seconds }),
+    }).ask();
+    assert.deepEqual(answer, { status, body: { status: status === 200 ? "healthy" : "unhealthy" } });
+  }
+});
+
 Deno.test("without the database nothing is known about the queue, and storage is asked all the same", async () => {
   const { body } = await isolate({ database: away }).ask(service);
   const { database, queue, storage } = body?.checks ?? {};
@@ -90,6 +105,8 @@ Deno.test("without storage, a worker, a provider or a part of the platform it is
   const backends: [string, Backend][] = [
     ["storage", { storage: () => Promise.reject(new AppError("ERR_6002")) }],
     ["queue", { database: () => Promise.resolve({ ...sound, oldest_due_task_seconds: 60 }) }],
+    ["tick", { database: () => Promise.resolve({ ...sound, last_tick_seconds: null }) }],
+    ["incidents", { database: () => Promise.resolve({ ...sound, incidents: ["provider fal"] }) }],
     ["providers", { providers: [] }],
     ["providers", { environment: { WEBHOOK_SECRET: "" } }],
     ["providers", { database: () => Promise.resolve({ ...sound, models_without_provider: 1 }) }],
@@ -102,7 +119,7 @@ Deno.test("without storage, a worker, a provider or a part of the platform it is
     const { status, body } = await isolate(backend).ask(service);
     assert.deepEqual([status, body?.status], [200, "degraded"], broken);
     const checks = Object.entries(body?.checks ?? {});
-    assert.equal(checks.length, 7);
+    assert.equal(checks.length, 9);
     for (const [name, { ok }] of checks) assert.equal(ok, name !== broken, `${name} without ${broken}`);
   }
   const waiting = isolate({ database: () => Promise.resolve({ ...sound, oldest_due_task_seconds: 59.9 }) });
@@ -220,7 +237,17 @@ Deno.test("GET health needs no credentials; a secret key gets the checks, a wron
   });
   const { checks, version } = await operator.json();
   assert.deepEqual(Object.keys(checks), [
-    ...["database", "storage", "queue", "providers", "apple", "client_address", "platform"],
+    ...[
+      "database",
+      "storage",
+      "tick",
+      "incidents",
+      "queue",
+      "providers",
+      "apple",
+      "client_address",
+      "platform",
+    ],
   ]);
   assert.deepEqual([checks.platform.ok, checks.platform.missing], [true, []]);
   assert.equal(version, "health_1");

@@ -36,7 +36,7 @@ as $$
 -- An attempt failed: `data` is `{ state }`, as queue.retry says it. With p_code it failed by an error of ours, which is
 -- recorded. With p_alert, `{ rule, subject, details }`, only the operator can mend it: they are told, and for a day
 -- after the task was made it costs no try, so that the work goes on a minute after it was mended at the latest. Locks:
--- those of the task's domain, where it dies → task → error log → alert.
+-- those of the task's domain, where it dies → task → error log → incident → alert.
 declare
   v_task queue.tasks;
   v_state text;
@@ -52,6 +52,9 @@ begin
     perform ops.record_error(p_code, 'process-jobs', v_task.owner_id, v_task.request_id, jsonb_build_object(
       'task', v_task.kind, 'subject', v_task.subject, 'attempt', p_attempt, 'error', p_error
     ));
+  end if;
+  if v_state <> 'lost' and p_alert ->> 'rule' = 'storage_away' then
+    perform ops.begin_incident('storage', p_alert #>> '{details,cause}');
   end if;
   if v_state <> 'lost' and p_alert is not null then
     perform ops.raise_alert(p_alert ->> 'rule', p_alert ->> 'subject', p_alert -> 'details');

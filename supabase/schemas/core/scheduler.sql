@@ -39,6 +39,18 @@ begin
 end;
 $$;
 
+create function core.last_tick_at()
+returns timestamptz
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- When the tick came last: each time, it runs `wake_worker` first. Null where it never came.
+begin
+  return (select t.last_run_at from core.scheduled_tasks as t where t.name = 'wake_worker');
+end;
+$$;
+
 create function core.schedule_tick()
 returns void
 language plpgsql

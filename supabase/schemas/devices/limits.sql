@@ -58,11 +58,11 @@ begin
     ) as c
     where c.ends_at > v_now;
     v_used := cardinality(v_ends);
-    if v_used >= v_policy.max_hits then
+    if v_used >= v_policy.admits then
       reason := 'network_limit';
       -- There is room when the soonest ends, or a later one where the operator lowered the limit.
       retry_after := greatest(
-        retry_after, ceil(date_part('epoch', v_ends[v_used - v_policy.max_hits + 1] - v_now))::integer
+        retry_after, ceil(date_part('epoch', v_ends[v_used - v_policy.admits + 1] - v_now))::integer
       );
     else
       v_ends := v_ends || v_now + v_policy.window_length;
@@ -70,8 +70,8 @@ begin
     end if;
     if v_policy.name = 'device_grants' then
       limits := jsonb_build_array(jsonb_build_object(
-        'policy', v_policy.name, 'allowed', reason is null, 'current', v_used, 'limit', v_policy.max_hits,
-        'window', v_policy.window_seconds, 'remaining', greatest(0, v_policy.max_hits - v_used),
+        'policy', v_policy.name, 'allowed', reason is null, 'current', v_used, 'limit', v_policy.admits,
+        'window', v_policy.window_seconds, 'remaining', greatest(0, v_policy.admits - v_used),
         'reset', coalesce(retry_after, ceil(date_part('epoch', v_ends[1] - v_now))::integer)
       ));
     end if;

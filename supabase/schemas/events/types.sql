@@ -22,6 +22,7 @@ return array[
   row('account.merged', '90 days', '{inbox}')::events.type,
   row('alert.raised', '90 days', '{}')::events.type,
   row('alert.resolved', '90 days', '{}')::events.type,
+  row('alert.acknowledged', '90 days', '{}')::events.type,
   row('report.made', '90 days', '{}')::events.type,
   row('webhook.test', '7 days', '{}')::events.type
 ];

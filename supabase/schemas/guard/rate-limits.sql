@@ -15,6 +15,10 @@ create table guard.policies (
   on_failure guard.failure_mode not null,
   -- Whether the hits survive a crash of the database. Policies that guard money do.
   is_logged boolean not null,
+  -- What is left of the limit while an alert has lowered it: never below a tenth.
+  throttle_percent integer not null default 100 check (throttle_percent between 10 and 100),
+  -- What is admitted now, and what answers say. Stored, so that whoever takes a hit pays nothing for it.
+  admits integer not null generated always as (greatest(1, max_hits * throttle_percent / 100)) stored,
   check (on_failure = 'open' or is_logged),
   -- 300 times are 2.4 kB: a page holds such a row and its next version. A longer one is too long to rewrite each time.
   constraint a_window_keeps_at_most_300_hits check (counts <> 'hits' or max_hits <= 300)
@@ -66,9 +70,42 @@ language sql
 volatile
 return format(
   '{"policy":"%s","allowed":%s,"current":%s,"limit":%s,"window":%s,"remaining":%s,"reset":%s}',
-  (p_policy).name, p_is_allowed, p_current, (p_policy).max_hits, (p_policy).window_seconds, p_remaining,
+  (p_policy).name, p_is_allowed, p_current, (p_policy).admits, (p_policy).window_seconds, p_remaining,
   greatest(1, ceil(date_part('epoch', p_hit + (p_policy).window_length - core.now())))
 );
+
+create function guard.throttle(p_policy text, p_percent integer)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Leaves so many percent of a policy's limit, from the next request on; 100 is all of it. A second call changes nothing.
+-- Locks: the policy.
+begin
+  update guard.policies as p set throttle_percent = p_percent
+  where p.name = p_policy and p.throttle_percent <> p_percent;
+end;
+$$;
+
+create function guard.set_limit(p_policy text, p_max_hits integer, p_window_seconds integer)
+returns guard.policies
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Changes what a policy admits, null being as it is, and returns it as it is then; null where there is none. A second call
+-- changes nothing. Locks: the policy.
+declare
+  v_policy guard.policies;
+begin
+  update guard.policies as p
+  set max_hits = coalesce(p_max_hits, p.max_hits), window_seconds = coalesce(p_window_seconds, p.window_seconds)
+  where p.name = p_policy
+  returning p.* into v_policy;
+  return v_policy;
+end;
+$$;
 
 create function guard.take(p_policies text[], p_user_id uuid, p_network text, p_endpoint text)
 returns guard.taken
@@ -119,9 +156,9 @@ begin
       returning h.hits into v_hits;
     end if;
     v_used := cardinality(v_hits);
-    if v_used > v_policy.max_hits then
+    if v_used > v_policy.admits then
       -- Without the attempt that is refused. A hit leaves: the oldest, or a later one where the operator lowered the limit.
-      v_taken.limits := guard.limit_text(v_policy, 'false', v_used - 1, 0, v_hits[v_used - v_policy.max_hits]);
+      v_taken.limits := guard.limit_text(v_policy, 'false', v_used - 1, 0, v_hits[v_used - v_policy.admits]);
       v_taken.refusal := guard.refusal(
         'limit/rate-exceeded',
         jsonb_build_object('policy', v_name, 'retry_after', v_taken.limits::jsonb -> 'reset'),
@@ -132,7 +169,7 @@ begin
       raise exception 'refused';
     end if;
     v_taken.limits := concat_ws(',', v_taken.limits, guard.limit_text(
-      v_policy, 'true', v_used, v_policy.max_hits - v_used, v_hits[1]
+      v_policy, 'true', v_used, v_policy.admits - v_used, v_hits[1]
     ));
     v_taken.hits := v_taken.hits || v_hits[v_used];
   end loop;

@@ -1,7 +1,8 @@
 create type ops.admin_action as enum (
   'make_admin', 'remove_admin', 'refund_credits', 'adjust_credits', 'enable_model', 'disable_model', 'ban', 'unban',
   'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal', 'refund_removal', 'hold', 'lift_hold',
-  'create_webhook', 'change_webhook', 'rotate_webhook_secret', 'delete_webhook'
+  'create_webhook', 'change_webhook', 'rotate_webhook_secret', 'delete_webhook',
+  'switch_flag', 'change_limit', 'change_rule', 'acknowledge_alert'
 );
 
 -- The one place for free text about users: the ledger has none.
@@ -203,7 +204,7 @@ begin
   from ops.admin_actions as a
   where a.admin_id = p_admin_id and a.amount > 0 and a.created_at > v_now - v_policy.window_length;
 
-  v_missing := v_given + p_amount - v_policy.max_hits;
+  v_missing := v_given + p_amount - v_policy.admits;
   v_is_admitted := v_missing <= 0;
   select min(g.created_at) + v_policy.window_length - v_now into v_reset
   from (
@@ -219,9 +220,9 @@ begin
     'policy', v_policy.name,
     'allowed', v_is_admitted,
     'current', v_given,
-    'limit', v_policy.max_hits,
+    'limit', v_policy.admits,
     'window', v_policy.window_seconds,
-    'remaining', greatest(0, v_policy.max_hits - v_given),
+    'remaining', greatest(0, v_policy.admits - v_given),
     'reset', greatest(1, ceil(extract(epoch from coalesce(v_reset, v_policy.window_length)))::integer)
   );
   v_taken.limits := v_limit;

@@ -29,7 +29,7 @@ begin
     from purchases.transactions as t
     where t.environment = 'sandbox' and t.credited_at > v_now - v_policy.window_length
       and (v_policy.scope = 'global' or t.owner_id = p_owner_id);
-    v_missing := v_given + p_credits - v_policy.max_hits;
+    v_missing := v_given + p_credits - v_policy.admits;
     continue when v_missing <= 0;
     select ceil(date_part('epoch', min(g.credited_at) + v_policy.window_length - v_now)) into v_retry_after
     from (

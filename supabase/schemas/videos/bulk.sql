@@ -71,7 +71,7 @@ begin
     raise exception 'there is no mode %', p_mode using errcode = 'invalid_parameter_value';
   end if;
   -- Of more, not all could ever be accepted.
-  select p.max_hits into v_most from guard.policies as p where p.name = 'video_generation';
+  select p.admits into v_most from guard.policies as p where p.name = 'video_generation';
   if jsonb_array_length(p_items) > v_most then
     v_taken := guard.take(
       '{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video'

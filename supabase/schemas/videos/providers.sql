@@ -72,6 +72,8 @@ begin
   select v.* into v_provider from videos.providers as v where v.name = p_provider for update;
   v_now := core.now();
   if not found
+    -- Which a rule of the operator's may turn off.
+    or not ops.is_enabled('providers.' || p_provider)
     or v_provider.busy_until > v_now
     or (v_provider.breaker = 'open'
       and v_provider.opened_at > v_now - make_interval(secs => v_provider.open_seconds))
@@ -229,5 +231,84 @@ begin
       breaker = (case when v.breaker <> 'closed' and v.unfinished >= v.failures_to_open then 'half_open' else v.breaker
         end)::videos.breaker_state
   where v.name = p_provider and v.unfinished > 0;
+end;
+$$;
+
+-- What providers say of our account, where they say it.
+create table videos.provider_accounts (
+  provider text primary key references videos.providers,
+  -- US cents; null where the provider does not say.
+  balance_cents numeric,
+  -- It takes no more jobs from us.
+  is_locked boolean not null,
+  asked_at timestamptz not null
+);
+alter table videos.provider_accounts enable row level security;
+comment on table videos.provider_accounts is 'What is left at each provider, and whether it still works for us, as it says.';
+
+-- A day's bill as the provider tells it, beside what we counted.
+create table videos.provider_bills (
+  provider text not null references videos.providers,
+  -- In UTC.
+  day date not null,
+  billed_cents numeric not null check (billed_cents >= 0),
+  counted_cents numeric not null check (counted_cents >= 0),
+  asked_at timestamptz not null,
+  primary key (provider, day)
+);
+alter table videos.provider_bills enable row level security;
+comment on table videos.provider_bills is 'What providers billed for a day, and what its submissions cost by our count.';
+
+create function videos.note_provider_account(
+  p_provider text, p_balance_cents numeric, p_is_locked boolean, p_day date, p_billed_cents numeric
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Notes what a provider says of our account; null is what it does not say. A day that was noted before is noted anew: bills
+-- are late. Locks: the provider's account → the bill.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  insert into videos.provider_accounts as a (provider, balance_cents, is_locked, asked_at)
+  values (p_provider, p_balance_cents, p_is_locked, v_now)
+  on conflict (provider) do update
+    set balance_cents = excluded.balance_cents, is_locked = excluded.is_locked, asked_at = excluded.asked_at;
+  if p_billed_cents is not null then
+    insert into videos.provider_bills as b (provider, day, billed_cents, counted_cents, asked_at)
+    values (p_provider, p_day, p_billed_cents, coalesce((
+      select s.cents from videos.spending as s where s.provider = p_provider and s.day = p_day
+    ), 0), v_now)
+    on conflict (provider, day) do update
+      set billed_cents = excluded.billed_cents, counted_cents = excluded.counted_cents, asked_at = excluded.asked_at;
+  end if;
+end;
+$$;
+
+create function videos.ask_for_accounts()
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The scheduled task `read_provider_accounts`: has a worker ask the providers. One task at a time, under a subject that
+-- never changes. Locks: the task.
+begin
+  perform queue.add('read_provider_accounts', '00000000-0000-7000-8000-000000000022', null, core.now());
+end;
+$$;
+
+create function videos.give_up_accounts(p_subject uuid, p_cause text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Nobody asked the providers, in all tries: no dead letter is left, since the next task asks anew. What was said last stands,
+-- with its time. Locks: the task.
+begin
+  perform queue.drop(p_subject, '{read_provider_accounts}');
 end;
 $$;

@@ -36,6 +36,8 @@ create index submissions_in_flight on videos.submissions (provider)
 -- No job is ever at two providers: at most one submission that a provider has, or may have.
 create unique index submissions_open on videos.submissions (job_id)
   where state in ('sending', 'accepted', 'unknown');
+-- What a provider did not take while it was away, and others did.
+create index submissions_not_accepted on videos.submissions (provider, claimed_at) where state = 'not_accepted';
 comment on table videos.submissions is 'Each attempt to hand a job to a provider.';
 
 -- Webhooks as they came, once each.

@@ -80,3 +80,25 @@ begin
   perform notify.forget(p_job.user_id, v_about);
 end;
 $$;
+
+-- A provider is away while its breaker is not closed; that is written down where it happens.
+create function videos.tell_breaker()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if new.breaker = 'closed' then
+    perform ops.end_incident('provider ' || new.name, core.now());
+  else
+    perform ops.begin_incident('provider ' || new.name, case
+      when new.unfinished >= new.failures_to_open then format('%s jobs in a row were not finished', new.unfinished)
+      else format('%s failures in a row', new.failures)
+    end);
+  end if;
+  return null;
+end;
+$$;
+
+create trigger tell_breaker after update of breaker on videos.providers
+  for each row when (old.breaker is distinct from new.breaker) execute function videos.tell_breaker();

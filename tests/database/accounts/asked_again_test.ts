@@ -159,6 +159,24 @@ const procedures: Record<string, Procedure> = {
       await sql`select api.post_admin_webhook_deliveries(
         ${userId}, 'request', p_webhook_id => ${await webhookOf()}, p_test => true) as answer`,
   },
+  get_admin_alerts: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) => sql`select api.get_admin_alerts(${userId}, 20) as answer`,
+  },
+  get_admin_limits: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) => sql`select api.get_admin_limits(${userId}) as answer`,
+  },
+  patch_admin_alerts: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) =>
+      sql`select api.patch_admin_alerts(${userId}, 'request', 'a test', p_rule => 'spending') as answer`,
+  },
+  patch_admin_limits: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) =>
+      sql`select api.patch_admin_limits(${userId}, 'request', 'reads', 'a test') as answer`,
+  },
   get_admin_reports: {
     waitsFor: "nobody",
     call: (sql, { userId }) => sql`select api.get_admin_reports(${userId}, 20) as answer`,

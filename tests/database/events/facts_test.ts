@@ -250,15 +250,18 @@ Deno.test("a closed account is told once, as nobody's; its running videos end, a
   assert.deepEqual(told.map(({ type, data }) => [type, data.job_id]), [["video.cancelled", jobId]]);
 });
 
-Deno.test("an alert is told when it is raised, and not each time that it is met; and when it is taken back", async () => {
+Deno.test("an alert is told when it is raised, and not each time that it is met; when somebody knows of it, and when it is taken back", async () => {
   const subject = crypto.randomUUID();
   for (let time = 0; time < 3; time++) {
     await sql`select ops.raise_alert('provider_refuses', ${subject}, '{}')`;
   }
+  for (let time = 0; time < 2; time++) {
+    await sql`select ops.acknowledge_alert(a.id, true) from ops.alerts as a where a.subject = ${subject}`;
+  }
   for (let time = 0; time < 2; time++) await sql`select ops.withdraw_alert('provider_refuses', ${subject})`;
   const told = await sql<{ type: string }[]>`
     select l.type from events.log as l where l.data ->> 'subject' = ${subject} order by l.type`;
-  assert.deepEqual(told.map(({ type }) => type), ["alert.raised", "alert.resolved"]);
+  assert.deepEqual(told.map(({ type }) => type), ["alert.acknowledged", "alert.raised", "alert.resolved"]);
 });
 
 Deno.test("an alert that two meet at the same time is one, and is told once", async () => {

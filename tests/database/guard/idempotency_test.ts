@@ -241,6 +241,7 @@ Deno.test("the sources take no advisory lock of one number but those of idempote
     where p.pronamespace::regnamespace::text not in ('pg_catalog', 'information_schema')`;
   assert.deepEqual(rows.map(({ name }) => name).sort(), [
     "claim",
+    "lock_target",
     "pass_keys",
     "raise_alert",
     "settle",

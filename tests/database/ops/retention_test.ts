@@ -245,12 +245,40 @@ const sweeps: Record<string, Sweep> = {
         values ('a_task', ${name}, core.now() - make_interval(secs => ${age}), 1)`,
     names: (sql) => sql`select s.subject as name from core.set_aside as s`,
   },
+  // One that is open stays, however old it is.
   alerts: {
+    async make(sql, name, age) {
+      await sql`
+        insert into ops.alerts (rule, subject, details, raised_at, last_at, resolved_at)
+        select 'r', s.name, '{}', a.at, a.at, case when s.is_over then core.now() end
+        from (values (${name}, true), (${`${name} open`}, false)) as s (name, is_over),
+          (select core.now() - make_interval(secs => ${age}) as at) as a`;
+    },
+    names: async (sql) => {
+      const rows = await sql<{ name: string }[]>`select a.subject as name from ops.alerts as a order by 1`;
+      assert.equal(rows.filter(({ name }) => name.endsWith(" open")).length, 2);
+      return rows.filter(({ name }) => !name.endsWith(" open"));
+    },
+  },
+  // One that lasts stays.
+  incidents: {
+    async make(sql, name, age) {
+      await sql`
+        insert into ops.incidents (subject, began_at, ended_at, cause)
+        select 'storage', core.now() - interval '9 years', core.now() - make_interval(secs => ${age}), ${name}`;
+      await sql`
+        insert into ops.incidents (subject, began_at, cause) values ('provider fal', core.now() - interval '9 years', 'lasts')
+        on conflict do nothing`;
+    },
+    names: (sql) => sql`select i.cause as name from ops.incidents as i where i.ended_at is not null`,
+  },
+  provider_bills: {
     make: (sql, name, age) =>
       sql`
-        insert into ops.alerts (rule, subject, details, raised_at, last_at)
-        values ('a_rule', ${name}, '{}', core.now(), core.now() - make_interval(secs => ${age}))`,
-    names: (sql) => sql`select a.subject as name from ops.alerts as a`,
+        insert into videos.provider_bills (provider, day, billed_cents, counted_cents, asked_at)
+        values ('fal', current_date - length(${name}), 0, 0, core.now() - make_interval(secs => ${age}))`,
+    names: (sql) =>
+      sql`select case b.day when current_date - 3 then 'old' else 'young' end as name from videos.provider_bills as b`,
   },
   metric_minutes: pointsOf("minute"),
   metric_hours: pointsOf("hour"),

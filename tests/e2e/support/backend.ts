@@ -55,9 +55,9 @@ export async function startBackend(options: StackOptions = {}): Promise<Backend>
   const dataDirectory = await Deno.makeTempDir();
   cleanup.defer(() => Deno.remove(dataDirectory, { recursive: true }));
   const database = cleanup.use(await testDatabase());
-  // Whose test needs it asks for it (`purchases.ask_for_history`): all others count the tasks of their own.
+  // Whose test needs it asks for it (`runTask`): all others count the tasks of their own.
   await database.sql`
-    update core.scheduled_tasks set next_run_at = 'infinity' where name = 'read_notification_history'`;
+    update core.scheduled_tasks set next_run_at = 'infinity' where name in ('read_notification_history', 'read_provider_accounts')`;
   const stack = cleanup.use(
     await startStack({
       databaseUrl: database.url,

@@ -88,7 +88,7 @@ const fal: Subject = {
       adapter: ({ apiUrl = simulator.url, key = simulator.key, fetch = globalThis.fetch } = {}) =>
         falProvider({
           config: {
-            ...{ key, accountId, queueUrl: apiUrl, jwksUrl },
+            ...{ key, accountId, queueUrl: apiUrl, apiUrl, jwksUrl },
             resultHosts: [simulator.mediaHost],
           },
           fetch,

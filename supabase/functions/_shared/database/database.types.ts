@@ -204,6 +204,17 @@ export type Database = {
         };
         Returns: Json;
       };
+      "get_admin_alerts": {
+        Args: {
+          "p_admin_id": string;
+          "p_after"?: Json;
+          "p_limit": number;
+          "p_session_id"?: string;
+          "p_status"?: string;
+        };
+        Returns: Json;
+      };
+      "get_admin_limits": { Args: { "p_admin_id": string; "p_session_id"?: string }; Returns: Json };
       "get_admin_reports": {
         Args: {
           "p_admin_id": string;
@@ -303,6 +314,38 @@ export type Database = {
       "metrics": { Args: Record<PropertyKey, never>; Returns: Json };
       "models": {
         Args: { "p_moderated_by"?: string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
+      "patch_admin_alerts": {
+        Args: {
+          "p_acknowledged"?: boolean;
+          "p_action"?: string;
+          "p_admin_id": string;
+          "p_alert_id"?: string;
+          "p_critical"?: number;
+          "p_flags"?: (string)[];
+          "p_is_enabled"?: boolean;
+          "p_is_pinned"?: boolean;
+          "p_policies"?: (string)[];
+          "p_reason": string;
+          "p_request_id": string;
+          "p_rule"?: string;
+          "p_session_id"?: string;
+          "p_throttle_percent"?: number;
+          "p_warning"?: number;
+        };
+        Returns: Json;
+      };
+      "patch_admin_limits": {
+        Args: {
+          "p_admin_id": string;
+          "p_max_hits"?: number;
+          "p_policy": string;
+          "p_reason": string;
+          "p_request_id": string;
+          "p_session_id"?: string;
+          "p_window_seconds"?: number;
+        };
         Returns: Json;
       };
       "patch_admin_reports": {
@@ -476,6 +519,10 @@ export type Database = {
           "p_submission_id": string;
           "p_task_id": number;
         };
+        Returns: Json;
+      };
+      "record_provider_accounts": {
+        Args: { "p_accounts": Json; "p_attempt": number; "p_task_id": number };
         Returns: Json;
       };
       "record_stored": {

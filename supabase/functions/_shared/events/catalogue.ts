@@ -61,7 +61,16 @@ const EndedJob = z.strictObject({
   })),
 });
 
-const Alert = z.strictObject({ rule: z.string(), subject: z.string() });
+const Alert = z.strictObject({
+  alert_id: z.uuid(),
+  rule: z.string(),
+  subject: z.string(),
+  level: z.enum(["warning", "critical"]),
+  /** Null of what was met, and not measured by a rule. */
+  metric: z.nullable(z.string()),
+  value: z.nullable(z.number()),
+  threshold: z.nullable(z.number()),
+});
 
 const StoreTransaction = z.strictObject({ transaction_id: z.string(), product_id: z.string(), credits });
 
@@ -76,6 +85,16 @@ const purchase = {
   transaction_id: "2000000123456789",
   product_id: "com.example.kinora.credits_50",
   credits: 50,
+};
+
+const alert = {
+  alert_id: "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2b10",
+  rule: "provider_refuses",
+  subject: "fal",
+  level: "warning",
+  metric: null,
+  value: null,
+  threshold: null,
 };
 
 export const eventTypes = {
@@ -235,16 +254,23 @@ export const eventTypes = {
     },
   },
   "alert.raised": {
-    when: "something is wrong that only the operator can mend",
+    when: "something is wrong that only the operator can mend, or has become worse",
     data: Alert,
-    example: () => ({ rule: "provider_refuses", subject: "fal" }),
+    example: () => ({ ...alert, rule: "spending", metric: "spending_percent", value: 83, threshold: 80 }),
     keepDays: 90,
     texts: null,
   },
   "alert.resolved": {
-    when: "an alert was taken back: it turned out not to be so",
+    when: "an alert is over, or it turned out not to be so",
     data: Alert,
-    example: () => ({ rule: "apple_sign_in_not_revoked", subject: exampleIds.user }),
+    example: () => alert,
+    keepDays: 90,
+    texts: null,
+  },
+  "alert.acknowledged": {
+    when: "an admin knows of an alert: nothing more is told of it before it is over",
+    data: Alert,
+    example: () => alert,
     keepDays: 90,
     texts: null,
   },

@@ -45,6 +45,10 @@ const adminActions = [
   "change_webhook",
   "rotate_webhook_secret",
   "delete_webhook",
+  "switch_flag",
+  "change_limit",
+  "change_rule",
+  "acknowledge_alert",
 ] as const;
 
 export const AdministeredUser = z.object({
@@ -106,6 +110,10 @@ export const DatabaseHealth = z.object({
   oldest_due_task_seconds: z.number(),
   /** What the platform lacks of what docs/deploying.md asks for, by the names of its table. */
   missing: z.array(z.enum(missingParts)),
+  /** Since the tick came, without which nothing is evaluated and nobody told; null where it never did. */
+  last_tick_seconds: z._default(z.nullable(z.number()), 0),
+  /** What is away. */
+  incidents: z._default(z.array(z.string()), []),
   /** Models that are offered, and that no provider can make now. An older procedure does not say. */
   models_without_provider: z._default(z.int().check(z.nonnegative()), 0),
 });
@@ -130,3 +138,138 @@ export const MetricFamily = z.object({
   ])),
 });
 export type MetricFamily = z.infer<typeof MetricFamily>;
+/** A rate limit. */
+export const Policy = z.object({
+  policy: z.string(),
+  scope: z.enum(["user", "network", "endpoint", "global"]),
+  counts: z.enum(["hits", "credits", "grants"]),
+  /** What the operator admits in any time of the window's length. */
+  max_hits: z.int().check(z.positive()),
+  window_seconds: z.int().check(z.positive()),
+  on_failure: z.enum(["open", "closed"]),
+  /** What an alert leaves of it. */
+  throttle_percent: z.int().check(z.minimum(10), z.maximum(100)),
+  /** What is admitted now. */
+  admits: z.int().check(z.positive()),
+});
+export type Policy = z.infer<typeof Policy>;
+
+export function examplePolicy(): Policy {
+  return {
+    policy: "video_generation",
+    scope: "user",
+    counts: "hits",
+    max_hits: 10,
+    window_seconds: 3600,
+    on_failure: "closed",
+    throttle_percent: 100,
+    admits: 10,
+  };
+}
+
+export const AlertLevel = z.enum(["warning", "critical"]);
+export type AlertLevel = z.infer<typeof AlertLevel>;
+
+/** What a rule does beside telling. */
+export const AlertAction = z.enum(["notify", "throttle", "shutdown"]);
+export type AlertAction = z.infer<typeof AlertAction>;
+
+/** What only the operator can mend. */
+export const Alert = z.object({
+  alert_id: z.uuid(),
+  rule: z.string(),
+  subject: z.string(),
+  level: AlertLevel,
+  details: z.looseObject({}),
+  /** How often it was met, or measured. */
+  count: z.int().check(z.positive()),
+  /** Null of what was met, and not measured by a rule; so are the next two. */
+  metric: z.nullable(z.string()),
+  value: z.nullable(z.number()),
+  threshold: z.nullable(z.number()),
+  raised_at: timestamp,
+  last_at: timestamp,
+  acknowledged_at: z.nullable(timestamp),
+  resolved_at: z.nullable(timestamp),
+});
+export type Alert = z.infer<typeof Alert>;
+
+export function exampleAlert(): Alert {
+  return {
+    alert_id: "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2b10",
+    rule: "spending",
+    subject: "fal",
+    level: "warning",
+    details: { what: "Money spent at a provider today, in percent of its cap" },
+    count: 3,
+    metric: "spending_percent",
+    value: 83,
+    threshold: 80,
+    raised_at: "2026-11-21T12:00:00.000Z",
+    last_at: "2026-11-21T12:02:00.000Z",
+    acknowledged_at: null,
+    resolved_at: null,
+  };
+}
+
+/** What is measured, what is too much of it, and what is done then. */
+export const AlertRule = z.object({
+  rule: z.string(),
+  what: z.string(),
+  metric: z.string(),
+  measured_over_seconds: count,
+  is_low_bad: z.boolean(),
+  warning: z.nullable(z.number()),
+  critical: z.nullable(z.number()),
+  /** It is over when it was well for so long. */
+  ok_for_seconds: count,
+  /** So long after it was over, nothing new is raised. */
+  cooldown_seconds: count,
+  action: AlertAction,
+  acts_at: AlertLevel,
+  policies: z.array(z.string()),
+  throttle_percent: z.int(),
+  flags: z.array(z.string()),
+  is_pinned: z.boolean(),
+  is_enabled: z.boolean(),
+  /** Why it could not be evaluated last. */
+  last_error: z.nullable(z.string()),
+  /** The limits that it has lowered, and the flags that it has switched off, now. */
+  acting_on: z.array(z.string()),
+});
+export type AlertRule = z.infer<typeof AlertRule>;
+
+export function exampleAlertRule(): AlertRule {
+  return {
+    rule: "spending",
+    what: "Money spent at a provider today, in percent of its cap",
+    metric: "spending_percent",
+    measured_over_seconds: 86400,
+    is_low_bad: false,
+    warning: 80,
+    critical: 100,
+    ok_for_seconds: 300,
+    cooldown_seconds: 300,
+    action: "notify",
+    acts_at: "critical",
+    policies: [],
+    throttle_percent: 50,
+    flags: [],
+    is_pinned: false,
+    is_enabled: true,
+    last_error: null,
+    acting_on: [],
+  };
+}
+
+/** What was away, and when it came back. */
+export const Incident = z.object({
+  incident_id: z.uuid(),
+  subject: z.string(),
+  began_at: timestamp,
+  ended_at: z.nullable(timestamp),
+  cause: z.nullable(z.string()),
+  /** The providers that took jobs which it did not take. */
+  taken_over_by: z.array(z.string()),
+});
+export type Incident = z.infer<typeof Incident>;

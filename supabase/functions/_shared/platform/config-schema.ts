@@ -8,6 +8,7 @@ export type Environment = (typeof environments)[number];
 /** The values of optional variables that are not set. */
 export const defaults = {
   FAL_QUEUE_URL: "https://queue.fal.run",
+  FAL_API_URL: "https://api.fal.ai/v1",
   FAL_JWKS_URL: "https://rest.fal.ai/.well-known/jwks.json",
   FAL_RESULT_HOSTS: "fal.media,*.fal.media",
   REPLICATE_API_URL: "https://api.replicate.com",
@@ -194,6 +195,7 @@ export const environmentSchema = z.object({
   APNS_KEY: z.optional(pem),
   APNS_TOPIC: z.optional(secret),
   FAL_QUEUE_URL: z.prefault(secureUrl, defaults.FAL_QUEUE_URL),
+  FAL_API_URL: z.prefault(secureUrl, defaults.FAL_API_URL),
   FAL_JWKS_URL: z.prefault(secureUrl, defaults.FAL_JWKS_URL),
   FAL_RESULT_HOSTS: z.prefault(list(host), defaults.FAL_RESULT_HOSTS),
   REPLICATE_API_URL: z.prefault(secureUrl, defaults.REPLICATE_API_URL),
@@ -249,7 +251,7 @@ export const features = {
   outboundWebhooks: ["OUTBOUND_WEBHOOK_KEY", "WEBHOOK_PROXY_URL"],
   worker: ["WORKER_KEY"],
   metrics: ["METRICS_TOKEN"],
-  fal: ["FAL_KEY", "FAL_ACCOUNT_ID", "FAL_QUEUE_URL", "FAL_JWKS_URL", "FAL_RESULT_HOSTS"],
+  fal: ["FAL_KEY", "FAL_ACCOUNT_ID", "FAL_QUEUE_URL", "FAL_API_URL", "FAL_JWKS_URL", "FAL_RESULT_HOSTS"],
   replicate: [
     "REPLICATE_API_TOKEN",
     "REPLICATE_WEBHOOK_SECRET",

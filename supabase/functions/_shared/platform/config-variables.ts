@@ -55,6 +55,7 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   APNS_KEY: { kind: "secret", purpose: "The APNs key (.p8), PKCS#8 in PEM", without: nothingIsPushed },
   APNS_TOPIC: { kind: "secret", purpose: "The app that is told: its bundle id", without: nothingIsPushed },
   FAL_QUEUE_URL: { kind: "optional", purpose: "fal's queue API", without: defaults.FAL_QUEUE_URL },
+  FAL_API_URL: { kind: "optional", purpose: "fal's Platform APIs, which tell our balance", without: defaults.FAL_API_URL },
   FAL_JWKS_URL: { kind: "optional", purpose: "Where fal publishes its webhook keys", without: defaults.FAL_JWKS_URL },
   FAL_RESULT_HOSTS: { kind: "optional", purpose: "Hosts that results are fetched from, comma separated", without: defaults.FAL_RESULT_HOSTS },
   REPLICATE_API_URL: { kind: "optional", purpose: "Replicate's API", without: defaults.REPLICATE_API_URL },

@@ -84,6 +84,8 @@ export interface FalConfig {
   /** The `X-Fal-Webhook-User-Id` that is ours. */
   readonly accountId: string;
   readonly queueUrl: string;
+  /** Of its Platform APIs. */
+  readonly apiUrl: string;
   readonly jwksUrl: string;
   /** Exact names, or `*.` and a suffix. */
   readonly resultHosts: readonly string[];
@@ -241,6 +243,7 @@ export function loadConfig(environment: EnvironmentVariables): Config {
         key: values.FAL_KEY,
         accountId: values.FAL_ACCOUNT_ID,
         queueUrl: values.FAL_QUEUE_URL,
+        apiUrl: values.FAL_API_URL,
         jwksUrl: values.FAL_JWKS_URL,
         resultHosts: values.FAL_RESULT_HOSTS,
       }

@@ -5,6 +5,7 @@ import { AppError } from "../errors/app-error.ts";
 import type { Port } from "../endpoint/context.ts";
 import { secretKey } from "../database/call.ts";
 import { limitTime, repeatUnauthorized } from "./platform-fetch.ts";
+import { StorageAway } from "./storage-away.ts";
 
 /** Of all calls but streams, which last as long as these. */
 const timeoutMilliseconds = 10_000;
@@ -52,7 +53,7 @@ function bucket(name: string, runtime: Parameters<Port<Storage>>[0]): UploadStor
       const { error } = await connect((input, init) => runtime.fetch(input, { ...init, signal }))
         .from(name)
         .upload(path, content, { contentType, upsert: true, duplex: "half" });
-      failOn(error);
+      failOn(error, signal);
     },
     sign: async (paths, seconds) => {
       const { data, error } = await files.createSignedUrls([...paths], seconds);
@@ -63,7 +64,7 @@ function bucket(name: string, runtime: Parameters<Port<Storage>>[0]): UploadStor
       const { data, error } = await connect(repeatUnauthorized(runtime.fetch)).from(name)
         .download(path, {}, { signal }).asStream();
       if (error !== null && isNotFound(error)) return null;
-      failOn(error);
+      failOn(error, signal);
       return data;
     },
     remove: async (paths) => {
@@ -94,6 +95,25 @@ function isNotFound(error: object): boolean {
   return String(statusCode) === "404" || status === 404;
 }
 
-function failOn(error: unknown): void {
-  if (error !== null) throw new AppError(codes["storage/failed"], { cause: error });
+function failOn(error: unknown, signal?: AbortSignal): void {
+  if (error === null) return;
+  // What was aborted says nothing about Storage.
+  const cause = isAway(error) && signal?.aborted !== true
+    ? new StorageAway(wordsOf(error), { cause: error })
+    : error;
+  throw new AppError(codes["storage/failed"], { cause });
+}
+
+/** No answer, one of a gateway or of a server that is broken, or one that asks to wait; not a refusal. */
+function isAway(error: unknown): boolean {
+  const status = typeof error === "object" && error !== null && "status" in error
+    ? Number(error.status)
+    : NaN;
+  return Number.isNaN(status) || status === 0 || status === 429 || status >= 500;
+}
+
+/** Without what the error quotes: paths have a user's reference. */
+function wordsOf(error: unknown): string {
+  const status = typeof error === "object" && error !== null && "status" in error ? error.status : undefined;
+  return status === undefined || status === 0 ? "Storage did not answer" : `Storage answered ${status}`;
 }

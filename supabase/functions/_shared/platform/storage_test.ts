@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { AppError } from "../errors/app-error.ts";
 import { storage } from "./storage.ts";
+import { StorageAway } from "./storage-away.ts";
 import { withoutPauses } from "../testing/pauses.ts";
 import { testRuntime } from "../testing/runtime.ts";
 import { projectUrl, secretKey } from "../testing/tokens.ts";
@@ -119,4 +121,38 @@ Deno.test("no short call waits for ever", async () => {
   await port.check();
   for (const { signal } of sent) assert(signal instanceof AbortSignal);
   assert.equal(sent.length, 3);
+});
+
+Deno.test("no answer, a broken server's and one that asks to wait say that Storage is away; a refusal and an abort do not", async () => {
+  const answers: [boolean, () => Response | Promise<Response>][] = [
+    [true, () => Promise.reject(new TypeError("connection refused"))],
+    ...[429, 500, 502, 503, 504].map((status): [boolean, () => Response] => [
+      true,
+      () => Response.json({ message: "u/j/video.mp4", statusCode: String(status) }, { status }),
+    ]),
+    ...[400, 403, 404, 409, 413].map((status): [boolean, () => Response] => [
+      false,
+      () => Response.json({ message: "no", statusCode: String(status) }, { status }),
+    ]),
+  ];
+  const failureOf = async (port: ReturnType<typeof storage>, signal: AbortSignal): Promise<AppError> => {
+    const error: unknown = await port.upload("u/j/video.mp4", video(), "video/mp4", signal).catch((error) =>
+      error
+    );
+    assert(error instanceof AppError);
+    return error;
+  };
+  for (const [isAway, answer] of answers) {
+    const { port } = fakeStorage(answer);
+    await withoutPauses(async () => {
+      const { code, cause } = await failureOf(port, signal);
+      assert.equal(code, "ERR_6002");
+      assert.equal(cause instanceof StorageAway, isAway);
+      if (cause instanceof StorageAway) assert.doesNotMatch(cause.message, /video\.mp4/);
+    });
+  }
+  const abort = new AbortController();
+  abort.abort();
+  const { port } = fakeStorage(() => Promise.reject(new DOMException("aborted", "AbortError")));
+  assert(!((await failureOf(port, abort.signal)).cause instanceof StorageAway));
 });

@@ -7,6 +7,7 @@ import { codes, type ErrorCode, isServerFault } from "../errors/error-codes.ts";
 import { sleep } from "../platform/sleep.ts";
 import type { Logger } from "../platform/logger.ts";
 import { redactText } from "../platform/redaction.ts";
+import { StorageAway } from "../platform/storage-away.ts";
 import {
   type Alert,
   attemptOf,
@@ -216,6 +217,10 @@ function codeOf(error: unknown): ErrorCode {
 function alertOf(error: unknown): Alert | undefined {
   for (let current = error; current instanceof Error; current = current.cause) {
     if (current instanceof NeedsOperator) return current.alert;
+    // Whatever the task, it waits until Storage is back.
+    if (current instanceof StorageAway) {
+      return { rule: "storage_away", subject: "storage", details: { cause: current.message } };
+    }
   }
   return undefined;
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { AppError } from "../errors/app-error.ts";
 import { jobId } from "../testing/tasks.ts";
+import { StorageAway } from "../platform/storage-away.ts";
 import { type Done, lastOfSubject, NeedsOperator } from "./task.ts";
 import { setting, task, tasks, turn, unfinished } from "../testing/worker.ts";
 
@@ -139,6 +140,15 @@ Deno.test("what only the operator can mend goes back with its alert, by whatever
     await run();
     assert.deepEqual(returned.map(({ p_alert }) => p_alert), [alert]);
   }
+});
+
+Deno.test("a task that meets that Storage is away waits for it, whatever its kind, and says so", async () => {
+  const error = new AppError("ERR_6002", { cause: new StorageAway("Storage answered 503") });
+  const { run, returned } = setting([[task(1)]], { dig: () => Promise.reject(error) });
+  await run();
+  assert.deepEqual(returned.map(({ p_code, p_alert }) => [p_code, p_alert]), [
+    ["ERR_6002", { rule: "storage_away", subject: "storage", details: { cause: "Storage answered 503" } }],
+  ]);
 });
 
 Deno.test("a task of a kind that is not known here goes back, for whoever knows it", async () => {

@@ -25,6 +25,7 @@ import {
 } from "../queue/task.ts";
 import { type Storage, storage, type UploadStorage, uploadStorage } from "../platform/storage.ts";
 import { fingerprintVideo } from "./fingerprint.ts";
+import { readProviderAccounts } from "./accounts.ts";
 import { storeRoom } from "./store-room.ts";
 import { filesIn, storeVideo } from "./store.ts";
 import { submitVideo } from "./submit.ts";
@@ -65,6 +66,7 @@ export const videoTasks: Handlers<VideoTaskPorts> = {
   fingerprint: Object.assign(fingerprintInRoom, { room }),
   delete_files: deleteFiles,
   tidy_upload: tidyUpload,
+  read_provider_accounts: readProviderAccounts,
 };
 
 /** An id that an event named, where we never learned one. */

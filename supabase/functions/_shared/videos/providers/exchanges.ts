@@ -61,6 +61,8 @@ export interface Exchanges {
     url: string | URL,
     read: (answer: BoundedAnswer) => CancelOutcome | null,
   ): Promise<CancelOutcome>;
+  /** Asks for what is no generation, with a body where the provider wants one; null where no answer came. */
+  look(url: string | URL, body?: Readonly<Record<string, string>>): Promise<BoundedAnswer | null>;
 }
 
 /** Exchanges in JSON with the provider `name`, which wants these headers with each request, its credentials among them. */
@@ -117,6 +119,21 @@ export function exchanges(
     async poll(url, what, read) {
       const answer = await ask("GET", url, `for the ${what}`, read);
       return "known" in answer ? answer.known : { state: "unreachable", ...answer.unreachable };
+    },
+    async look(url, body) {
+      try {
+        return await fetchWithRetry(url, {
+          method: body === undefined ? "GET" : "POST",
+          headers: body === undefined ? headers : { ...headers, "content-type": "application/json" },
+          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+          idempotent: true,
+          timeoutMilliseconds: readTimeoutMilliseconds,
+          deadline: now() + askingMilliseconds,
+          maxBytes,
+        }, retrying(fetch, now, pause));
+      } catch {
+        return null;
+      }
     },
     async cancel(method, url, read) {
       const answer = await ask(method, url, "to the cancellation", read);

@@ -125,6 +125,14 @@ export interface Capabilities {
   resultHosts: readonly string[];
 }
 
+/** What a provider says of our account; null is what it does not say. In US cents. */
+export interface ProviderAccount {
+  readonly balanceCents: number | null;
+  /** It takes no more jobs from us. */
+  readonly isLocked: boolean;
+  readonly billedCents: number | null;
+}
+
 export interface Provider {
   readonly name: string;
   readonly capabilities: Capabilities;
@@ -134,4 +142,6 @@ export interface Provider {
   cancel(requestId: string, references: ProviderReferences, providerModel: string): Promise<CancelOutcome>;
   /** `now` in milliseconds since 1970; a timestamp more than 5 minutes off is invalid. */
   verifyWebhook(rawBody: Uint8Array, headers: Headers, now: number): Promise<WebhookVerdict>;
+  /** What it says of our account, and billed for a day (`2026-11-21`, in UTC); null where it cannot be asked. Absent where it says nothing. */
+  account?(day: string): Promise<ProviderAccount | null>;
 }

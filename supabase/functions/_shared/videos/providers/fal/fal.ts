@@ -1,6 +1,7 @@
 /** The adapter to fal.ai's queue. */
 import type { FalConfig } from "../../../platform/config.ts";
 import { type ExchangeEnvironment, exchanges, type ProviderRequest } from "../exchanges.ts";
+import { readFalAccount } from "./account.ts";
 import { readCancellation, readResult, readStatus, readSubmission, type Submitted } from "./answer.ts";
 import { falInput } from "./input.ts";
 import { verifyFalWebhook } from "./webhook.ts";
@@ -70,6 +71,7 @@ export function falProvider(
 
   return {
     name: "fal",
+    account: (day) => readFalAccount(fal, config, day),
     capabilities: {
       webhook: true,
       cancel: true,

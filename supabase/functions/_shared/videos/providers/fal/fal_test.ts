@@ -25,6 +25,7 @@ const config: FalConfig = {
   key: "id:secret",
   accountId: "user_1",
   queueUrl: "https://queue.fal.run",
+  apiUrl: "https://api.fal.ai/v1",
   jwksUrl: "https://rest.fal.ai/.well-known/jwks.json",
   resultHosts: ["*.fal.media"],
 };

@@ -48,7 +48,13 @@ async function sign(key: KeyPair, signed: Signed = {}): Promise<{ body: Uint8Arr
 /** fal with these keys, which may change, and how often it was asked for them. */
 function fakeFal(keys: unknown[]) {
   const config: FalConfig = {
-    ...{ key: "k", accountId: account, queueUrl: "https://queue.fal.run", resultHosts: [] },
+    ...{
+      key: "k",
+      accountId: account,
+      queueUrl: "https://queue.fal.run",
+      apiUrl: "https://api.fal.ai/v1",
+      resultHosts: [],
+    },
     jwksUrl: "https://a.example.com/jwks.json",
   };
   const fal = { keys, asked: 0, isDown: false };

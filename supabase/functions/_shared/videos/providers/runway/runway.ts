@@ -2,6 +2,7 @@
 import type { RunwayConfig } from "../../../platform/config.ts";
 import { type ExchangeEnvironment, exchanges, isSuccess } from "../exchanges.ts";
 import type { CancelOutcome, Provider } from "../provider.ts";
+import { readRunwayAccount } from "./account.ts";
 import { isNotFound, readSubmission, readTask } from "./answer.ts";
 import { runwayInput } from "./input.ts";
 
@@ -64,5 +65,6 @@ export function runwayProvider(
     poll,
     cancel,
     verifyWebhook: () => Promise.resolve({ valid: false, reason: "Runway has no webhooks" }),
+    account: (day) => readRunwayAccount(runway, config, day),
   };
 }
