@@ -115,7 +115,7 @@ as $$
 -- The last step before the device's bit is set. `data`: `{ recorded, is_granted, reason, retry_after }`. Where it is
 -- not recorded, the bit must stay as it is: the user, or their Apple Account by p_app_transaction, was granted meanwhile, or
 -- there is a reason to come again, in so
--- many seconds: `busy`, the lane is no longer ours, or not for long enough; `network_limit`, the grants of the network,
+-- many seconds: `busy`, the lane is no longer ours, or not for long enough, or grants are switched off; `network_limit`, the grants of the network,
 -- or of all, are used up. An intent belongs to this check alone; an earlier one of the account in the network, whose
 -- check is over and has not set this device's bit, gives way to it and counts no more. For whoever may no longer act,
 -- no bit is set. A second call records nothing new. Locks: account → lane → policies.
@@ -144,6 +144,9 @@ begin
   end if;
   if exists (select from devices.intents as i where i.lane = p_lane and i.user_id = p_user_id) then
     return guard.answer('{"recorded": true, "is_granted": false}');
+  end if;
+  if not ops.is_enabled('grants') then
+    return guard.answer('{"recorded": false, "is_granted": false, "reason": "busy", "retry_after": 300}');
   end if;
   v_now := core.now();
   delete from devices.intents as i

@@ -130,6 +130,10 @@ export type Database = {
         Returns: Json;
       };
       "finish_notification_history": { Args: { "p_attempt": number; "p_task_id": number }; Returns: Json };
+      "flags": {
+        Args: { "p_context": Json; "p_key"?: string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
       "generate_video": {
         Args: {
           "p_client_reference"?: string;
@@ -166,6 +170,7 @@ export type Database = {
         };
         Returns: Json;
       };
+      "get_admin_flags": { Args: { "p_admin_id": string; "p_session_id"?: string }; Returns: Json };
       "get_admin_reports": {
         Args: {
           "p_admin_id": string;
@@ -252,6 +257,20 @@ export type Database = {
       };
       "models": {
         Args: { "p_moderated_by"?: string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
+      "patch_admin_flags": {
+        Args: {
+          "p_admin_id": string;
+          "p_default_variant"?: string;
+          "p_is_enabled"?: boolean;
+          "p_is_experiment"?: boolean;
+          "p_key": string;
+          "p_reason": string;
+          "p_request_id": string;
+          "p_rules"?: Json;
+          "p_session_id"?: string;
+        };
         Returns: Json;
       };
       "patch_admin_reports": {
