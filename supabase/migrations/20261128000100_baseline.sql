@@ -9923,6 +9923,9 @@ begin
   select f.* into v_flag from ops.feature_flags as f where f.key = p_key;
   if not found then
     return (null, null, 'ERROR', 'there is no such flag')::ops.evaluation;
+  elsif v_flag.is_enabled and v_flag.rules is null then
+    -- As ops.evaluate has it, for two thirds of the price.
+    return (v_flag.variants -> v_flag.default_variant, v_flag.default_variant, 'STATIC', null)::ops.evaluation;
   end if;
   return ops.evaluate(v_flag, p_user_id, p_context);
 end;
@@ -12513,7 +12516,7 @@ begin
 end;
 $$;
 
-create view ops.experiments as
+create view ops.experiments with (security_invoker = true) as
 select e.flag, e.variant, count(*)::integer as exposures, min(e.exposed_at) as first_at, max(e.exposed_at) as last_at,
   (count(*) filter (where exists (
     select from videos.jobs as j

@@ -7,11 +7,14 @@ import { OFREPProvider } from "@openfeature/ofrep-provider";
 import { OFREPWebProvider } from "@openfeature/ofrep-web-provider";
 import { OpenFeature as ServerOpenFeature } from "@openfeature/server-sdk";
 import { OpenFeature as WebOpenFeature, type Provider } from "@openfeature/web-sdk";
+import { pathToFileURL } from "node:url";
 import { bundleFromString, createConfig } from "@redocly/openapi-core";
 import * as z from "zod";
 import { EvaluatedFlags } from "../../supabase/functions/flags/schema.ts";
 import { AdminFlags } from "../../supabase/functions/admin-flags/schema.ts";
 import { Flag } from "../../supabase/functions/_shared/ops/contract.ts";
+import { flagsIn } from "../../tools/flags/flagd.ts";
+import { fences, readDocument } from "../contract/documents.ts";
 import { withoutReferences } from "../contract/openapi-schemas.ts";
 import { makeFlag, newFlag } from "../database/support/flags.ts";
 import { shared } from "../shared.ts";
@@ -233,6 +236,25 @@ Deno.test("OpenFeature's web client gets all flags at once, again as its context
   assert.equal(client.getBooleanValue("for-ios-2", false), true);
   assert.deepEqual(answers, [200, 200, 304]);
   await WebOpenFeature.close();
+});
+
+Deno.test("the code and the definitions of docs/flags.md do what they say", async () => {
+  const document = await readDocument("docs/flags.md");
+  const [json = ""] = fences(document, "json");
+  for (const definition of flagsIn(JSON.parse(json))) await makeFlag(backend.database.sql, definition);
+  const code = await Deno.makeTempFile({ suffix: ".ts" });
+  try {
+    await Deno.writeTextFile(code, fences(document, "ts").join("\n"));
+    const { connectFlags, firstModel } = await import(pathToFileURL(code).href);
+    const { url, publishableKey } = backend.stack;
+    await connectFlags(url, publishableKey, guest.supabase, -1);
+    const told = await ask(`${bulk}/video_model`, { context: { app_version: "2.1.0" } });
+    const { value, reason } = z.looseObject({ value: z.string(), reason: z.string() }).parse(told.body);
+    assert.deepEqual([firstModel(), reason], [value, "SPLIT"]);
+  } finally {
+    await WebOpenFeature.close();
+    await Deno.remove(code);
+  }
 });
 
 Deno.test("what is answered is what the protocol's document says: one, all, nothing new, and each error that it has a form for", async () => {

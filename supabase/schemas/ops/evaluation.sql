@@ -236,6 +236,9 @@ begin
   select f.* into v_flag from ops.feature_flags as f where f.key = p_key;
   if not found then
     return (null, null, 'ERROR', 'there is no such flag')::ops.evaluation;
+  elsif v_flag.is_enabled and v_flag.rules is null then
+    -- As ops.evaluate has it, for two thirds of the price.
+    return (v_flag.variants -> v_flag.default_variant, v_flag.default_variant, 'STATIC', null)::ops.evaluation;
   end if;
   return ops.evaluate(v_flag, p_user_id, p_context);
 end;

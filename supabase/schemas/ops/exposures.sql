@@ -32,7 +32,7 @@ begin
 end;
 $$;
 
-create view ops.experiments as
+create view ops.experiments with (security_invoker = true) as
 select e.flag, e.variant, count(*)::integer as exposures, min(e.exposed_at) as first_at, max(e.exposed_at) as last_at,
   (count(*) filter (where exists (
     select from videos.jobs as j

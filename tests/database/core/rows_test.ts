@@ -65,10 +65,12 @@ const purchases: Record<string, string> = {
 
 const adminActions: Record<string, string> = {
   admin_actions_amount_check: "action = 'adjust_credits', transfer_id = gen_random_uuid(), amount = 0",
+  admin_actions_subject_check: "subject = repeat('Qx7canary', 40), user_id = null",
   admin_actions_reason_check: "reason = repeat('Qx7canary', 60)",
   admin_actions_check: "amount = 1",
-  admin_actions_check1: "user_id = null",
-  admin_actions_check2: "job_id = gen_random_uuid()",
+  admin_actions_check1: "action = 'enable_model'",
+  admin_actions_check2: "user_id = null",
+  admin_actions_check3: "job_id = gen_random_uuid()",
 };
 
 async function errorOf(sql: Sql, statement: string): Promise<postgres.PostgresError> {
@@ -113,6 +115,7 @@ Deno.test("a row that breaks a constraint is not told, whatever people wrote int
   await sql`
     insert into safety.notices (case_id, contact, statement, received_at) values (${caseId}, 'ada', 'mine', now())`;
   await sql`insert into safety.holds (user_id, held_at) values (${userId}, now())`;
+  await sql`insert into ops.exposures (flag, user_id, variant, exposed_at) values ('f', ${userId}, 'on', now())`;
 
   await notify(sql, notificationOf("ONE_TIME_CHARGE", transactionOf({ app_transaction_id: "7" })));
 
