@@ -232,7 +232,8 @@ for (const [name, operations] of Map.groupBy(allOperations, ({ place }) => place
   });
 
   Deno.test(`${name} has nothing below it`, async () => {
-    assertError(await guest.call(`${name}/more`, { method: declared[0] ?? "GET" }), "ERR_4007", name);
+    // A parameter of another operation's path is one part of it at most.
+    assertError(await guest.call(`${name}/more/of-it`, { method: declared[0] ?? "GET" }), "ERR_4007", name);
   });
 }
 

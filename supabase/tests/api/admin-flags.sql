@@ -25,7 +25,7 @@ select is(
   pg_temp.change('generation', null, '[{"variant": "off"}]') #>> '{details,fields,0,path}', 'rules', 'the backend''s own switches have no rules'
 );
 select is(
-  api.patch_admin_flags('00000000-0000-0000-0000-0000000000ff', 'a-request', 'generation', 'a test') ->> 'error', 'ERR_4005',
+  api.patch_admin_flags('00000000-0000-0000-0000-0000000000ff', 'a-request', 'generation', 'a test') ->> 'error', 'ERR_4006',
   'nobody else changes it'
 );
 
