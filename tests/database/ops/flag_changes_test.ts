@@ -1,5 +1,6 @@
 /** Who changes a flag, and how: each change is written down with what was before, and no flag is what it cannot be. */
 import assert from "node:assert/strict";
+import { createGuest } from "../support/accounts.ts";
 import { createAdmin } from "../support/admins.ts";
 import { makeFlag, newFlag } from "../support/flags.ts";
 import { first } from "../support/ledger.ts";
@@ -63,6 +64,22 @@ Deno.test("a flag that nobody named is on, and there as soon as it is turned off
   assert.equal(await switchFlag("providers.fal", false), true);
   assert.equal(await isOn("providers.fal"), false);
   assert.deepEqual((await actionsOn("providers.fal")).map(({ action }) => action), ["switch_flag"]);
+});
+
+Deno.test("while grants are switched off no device is marked, and so none is granted", async () => {
+  const record = async () => {
+    const [user, network] = [await createGuest(database), crypto.randomUUID()];
+    const { lane } = await first(sql<{ lane: string }[]>`
+      select api.enter_device_lane(${network}) #>> '{data,lane}' as lane`);
+    const { answer } = await first(sql<{ answer: { data: { recorded: boolean; retry_after?: number } } }[]>`
+      select api.record_device_intent(${user}, ${network}, ${lane}) as answer`);
+    return answer.data;
+  };
+  await switchFlag("grants", false);
+  const refused = await record();
+  assert.deepEqual([refused.recorded, refused.retry_after], [false, 300]);
+  await switchFlag("grants", true);
+  assert.equal((await record()).recorded, true);
 });
 
 Deno.test("of those who switch at once one changes it", async () => {
