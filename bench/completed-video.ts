@@ -66,7 +66,7 @@ export async function measureCompletedVideo(options: CompletedVideoOptions): Pro
   }
 
   return await withConnection(stack.databaseUrl, async (sql) => {
-    await widenPolicies(sql, { hot: true });
+    await widenPolicies(sql, "network");
     await sql`select accounts.admit(${user})`;
     await sql`select credits.add_credits(${user}, 1000000, 'for a bench')`;
 

@@ -60,7 +60,7 @@ export async function measureEndpoints(options: EndpointsOptions): Promise<Findi
   );
   const sql = postgres(stack.databaseUrl, { max: 4, onnotice: () => {} });
   cleanup.defer(() => sql.end());
-  await widenPolicies(sql);
+  await widenPolicies(sql, "user");
 
   const answers: Record<string, string> = {};
   const rpc = async (name: string, args: Json): Promise<Json> => {

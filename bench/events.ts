@@ -21,7 +21,7 @@ export async function measureEvents(videos: number): Promise<Findings> {
   const sentAt = new Map<string, number>();
   const heardAt = new Map<string, number>();
   await withConnection(stack.databaseUrl, async (sql) => {
-    await widenPolicies(sql, { hot: true });
+    await widenPolicies(sql, "network");
     await sql`select accounts.admit(${userId})`;
     await sql`select credits.add_credits(${userId}, 1000000, 'for a bench')`;
 

@@ -116,7 +116,7 @@ export async function measureProcedures(
     ours(
       names.hot,
       () => generate(sql, userId(0), `10.1.${Math.floor(Math.random() * 100)}`),
-      () => widenPolicies(sql, { hot: true }),
+      () => widenPolicies(sql, "network"),
     ),
     ...[{ on: sql, which: "now" as const }, ...(old === null ? [] : [{ on: old, which: "before" as const }])]
       .flatMap(({ on, which }) =>

@@ -6,6 +6,8 @@ import pg from "pg";
 
 /** PostgREST's default is 10; Lite holds a connection for several round trips, so the same load needs more. */
 const connections = 20;
+/** PostgREST's default. Each new connection plans everything anew. */
+const idleTimeout = 30_000;
 /** For a connection that is free, or a new one: a request is told that there is none before its caller gives up, in 10 s. */
 const connectTimeout = 8_000;
 
@@ -15,6 +17,7 @@ export function createPool(url: string): pg.Pool {
     connectionString: url,
     max: connections,
     connectionTimeoutMillis: connectTimeout,
+    idleTimeoutMillis: idleTimeout,
     options: "-c TimeZone=UTC",
     // Statements that were given together leave together.
     pipeline: true,

@@ -9361,14 +9361,17 @@ return 'user:' || p_user_id::text;
 
 create function accounts.is_active(p_user_id uuid)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- Whether a user is neither suspended, closed nor merged. Who has called nothing yet has no row, and is.
-  select not exists (
+-- Whether a user is neither suspended, closed nor merged. Who has called nothing yet has no row, and is. Not in SQL, which
+-- would be planned anew at each event.
+begin
+  return not exists (
     select from accounts.users as u where u.id = p_user_id and (u.is_banned or accounts.is_out(u))
-  )
+  );
+end;
 $$;
 
 create function accounts.may_listen(p_topic text)

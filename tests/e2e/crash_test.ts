@@ -193,9 +193,12 @@ async function crashAt(point: Point, prompt: string, scenario: Scenario): Promis
 async function play(prompt: string, scenario: Scenario, target: Point | null): Promise<Run> {
   const { fal, openAi } = backend.stack.simulators;
   await Promise.all([fal.control.reset(), openAi.control.reset()]);
-  // What others met in a row, jobs that ended by their bound among it, may have opened the breaker: then nothing is accepted.
+  // What others met in a row may have opened the breaker, and all plays together spend more than a day may cost: then nothing
+  // is accepted.
   await backend.database.sql`
-    update videos.providers set breaker = 'closed', opened_at = null, failures = 0, unfinished = 0 where name = 'fal'`;
+    update videos.providers
+    set breaker = 'closed', opened_at = null, failures = 0, unfinished = 0, daily_cap_cents = null
+    where name = 'fal'`;
   await fal.control.rules({ prompt, ...scenario.rule });
   if (scenario.judgement !== undefined) await openAi.control.rules({ prompt, ...scenario.judgement });
   const run: Run = { guest: await backend.signIn(priceOfKling), prompt, jobId: "" };
