@@ -68,6 +68,25 @@ async function play(): Promise<void> {
   const model = models[0];
   assert(model);
 
+  const [first, second] = models;
+  assert(first && second);
+  const switched = await step(
+    "a flag",
+    `offers half of the guests ${second.name}`,
+    async () => {
+      const rules = [{ split: [{ variant: "new", weight: 50 }, { variant: "old", weight: 50 }] }];
+      await withConnection(stack.databaseUrl, (sql) =>
+        sql`
+          insert into ops.feature_flags (key, type, variants, default_variant, off_variant, rules)
+          values ('first_model', 'string', ${sql.json({ old: first.id, new: second.id })}, 'old', 'old', ${
+          sql.json(rules)
+        })`);
+      return await Promise.all(Array.from({ length: 20 }, () => modelOfGuest(stack)));
+    },
+    (offered) => `${offered.filter((id) => id === second.id).length} of ${offered.length} get it`,
+  );
+  assert.deepEqual(new Set(switched), new Set([first.id, second.id]));
+
   const request = { model_id: model.id, prompt: "A red fox runs through fresh snow at dawn" };
   const intention = {
     key: crypto.randomUUID(),
@@ -327,6 +346,21 @@ Serving until Ctrl-C; data and keys go with it (deno task dev keeps them).
 ${firstCalls(stack)}`);
     await new Promise(() => {});
   }
+}
+
+/** Which model an app offers first to a new guest, as OpenFeature's SDKs ask it. */
+async function modelOfGuest(
+  { url, publishableKey }: { url: string; publishableKey: string },
+): Promise<unknown> {
+  const guest = createClient(url, publishableKey, {
+    auth: { persistSession: false, autoRefreshToken: false },
+  });
+  await guest.auth.signInAnonymously();
+  const { data, error } = await guest.functions.invoke("flags/ofrep/v1/evaluate/flags/first_model", {
+    body: { context: {} },
+  });
+  if (error !== null) throw error;
+  return data.value;
 }
 
 await unlessTerminating(play);

@@ -45,6 +45,30 @@ export interface paths {
         patch: operations["patchAdminAlerts"];
         trace?: never;
     };
+    "/admin-flags": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Every feature flag, with its variants and rules
+         * @description All of them, by key. What a flag may say is told in [flags](flags.md). `deno task flags` makes them, from flagd's JSON.
+         */
+        get: operations["getAdminFlags"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Turns a feature flag on or off, or changes whom it is for
+         * @description What is not named stays as it is; `rules` are all of them anew, in their order. Whoever asks from then on is answered by it, procedures in the same moment. What changes nothing is not written down; else `ops.admin_actions` has what was before and after. A flag that is not there is ERR_4007.
+         */
+        patch: operations["patchAdminFlags"];
+        trace?: never;
+    };
     "/admin-limits": {
         parameters: {
             query?: never;
@@ -353,6 +377,46 @@ export interface paths {
          *     `initial_grant.status` is `granted` when this call granted them, and `already_claimed` when the device has had them. It is `pending` while there is a `reason`: Apple cannot be asked now (`apple_unavailable`), another check of the network or the account is not over (`busy`), or the network, or all of them, have had their grants (`network_limit`). The account works, and a check after `retry_after` seconds, or at the next start of the app, settles it. Whose grant is settled is answered at once, under `reads`, and may start behind any network as often as they like. `is_new` tells that this call made the account. `device_id` is optional, and no identity. `signed_app_transaction`, StoreKit's `AppTransaction`, is optional, unless the operator asks for it (`app_transaction_missing`): with it, `recover-guest` finds this guest again, an Apple Account has its grant once, on whatever devices, and the network's limit of grants does not count.
          */
         post: operations["postDeviceCheck"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/flags/ofrep/v1/evaluate/flags": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What every feature flag is for the caller, by OFREP
+         * @description The bulk evaluation of [OFREP](https://github.com/open-feature/protocol), for OpenFeature's web and mobile clients ([flags](flags.md)). `context` may hold anything; of it `app_version`, `platform` and `locale` count. `targetingKey` does not: the flags are those of the token's user. `value` is missing where the app's own default is meant. `reason` is `UNKNOWN` where no rule fits or one cannot be evaluated; `metadata` says which, and why. Errors have OFREP's `errorCode` and `errorDetails` beside ours. Send the answer's `ETag` as `If-None-Match`, and there is no body while nothing has changed: 304.
+         */
+        post: operations["postFlags"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/flags/ofrep/v1/evaluate/flags/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What a feature flag is for the caller, by OFREP
+         * @description The evaluation of one flag by [OFREP](https://github.com/open-feature/protocol), for OpenFeature's server clients. As the bulk evaluation has it; a flag that is not there is `ERR_4007`, with the `errorCode` `FLAG_NOT_FOUND`.
+         */
+        post: operations["postFlagsByKey"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1024,6 +1088,9 @@ export interface components {
             amount: number;
             reason: components["schemas"]["Reason"];
         };
+        AdminFlags: {
+            flags: components["schemas"]["Flag"][];
+        };
         AdministeredUser: {
             user: {
                 /** Format: uuid */
@@ -1157,6 +1224,14 @@ export interface components {
         CaseStatus: "open" | "kept" | "removed" | "appealed" | "restored";
         /** @enum {string} */
         Category: "text_to_video" | "image_to_video" | "video_to_video";
+        ChangeFlagRequest: {
+            key: components["schemas"]["FlagKey"];
+            is_enabled?: boolean | null;
+            is_experiment?: boolean | null;
+            default_variant?: string | null;
+            rules?: components["schemas"]["NewFlagRule"][] | null;
+            reason: components["schemas"]["Reason"];
+        };
         ChangeModelRequest: {
             /** Format: uuid */
             model_id: string;
@@ -1288,11 +1363,69 @@ export interface components {
                 retry_after?: number;
             };
         };
+        EvaluatedFlag: {
+            key: string;
+            value?: unknown;
+            /** @enum {string} */
+            reason: "STATIC" | "TARGETING_MATCH" | "SPLIT" | "DISABLED" | "UNKNOWN";
+            variant?: string;
+            metadata?: {
+                /** @enum {string} */
+                reason: "DEFAULT" | "ERROR";
+                error?: string;
+            };
+        };
+        EvaluatedFlags: {
+            flags: components["schemas"]["EvaluatedFlag"][];
+        };
         /** @enum {string} */
         EventPattern: "video.submitted" | "video.started" | "video.progressed" | "video.completed" | "video.failed" | "video.cancelled" | "credits.changed" | "purchase.credited" | "purchase.refunded" | "account.closed" | "account.merged" | "alert.raised" | "alert.resolved" | "alert.acknowledged" | "report.made" | "webhook.test" | "video.*" | "credits.*" | "purchase.*" | "account.*" | "alert.*" | "report.*" | "webhook.*" | "#";
         EventPatterns: components["schemas"]["EventPattern"][];
         /** @enum {string} */
         ExportStatus: "pending" | "ready" | "failed";
+        Flag: {
+            key: components["schemas"]["FlagKey"];
+            /** @enum {string} */
+            type: "boolean" | "string" | "number" | "object";
+            is_enabled: boolean;
+            is_switch: boolean;
+            is_experiment: boolean;
+            variants: {
+                [key: string]: unknown;
+            };
+            default_variant: string;
+            off_variant: string | null;
+            rules: components["schemas"]["FlagRule"][];
+            description: string | null;
+            version: number;
+        };
+        FlagKey: string;
+        FlagRule: {
+            users?: components["schemas"]["UserId"][];
+            platforms?: string[];
+            locales?: string[];
+            app_versions?: string[];
+            /** Format: date-time */
+            from?: string;
+            /** Format: date-time */
+            until?: string;
+            variant?: string;
+            split?: components["schemas"]["FlagShare"][];
+        };
+        FlagShare: {
+            variant: string;
+            weight: number;
+        };
+        FlagsRequest: {
+            context: {
+                targetingKey?: string;
+                app_version?: string | null;
+                platform?: string | null;
+                locale?: string | null;
+            } & {
+                [key: string]: unknown;
+            };
+        };
         GenerateVideoRequest: {
             /** Format: uuid */
             model_id: string;
@@ -1500,6 +1633,22 @@ export interface components {
             /** Format: uuid */
             transaction_id: string;
             new_balance: number;
+        };
+        NewFlagRule: {
+            users?: components["schemas"]["UserId"][];
+            platforms?: string[];
+            locales?: string[];
+            app_versions?: string[];
+            /** Format: date-time */
+            from?: string;
+            /** Format: date-time */
+            until?: string;
+            variant?: string;
+            split?: components["schemas"]["NewFlagShare"][];
+        };
+        NewFlagShare: {
+            variant: string;
+            weight: number;
         };
         Notification: {
             /** Format: uuid */
@@ -2619,6 +2768,179 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["PatchAdminAlertsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    getAdminFlags: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "flags": [
+                     *         {
+                     *           "key": "generation",
+                     *           "type": "boolean",
+                     *           "is_enabled": true,
+                     *           "is_switch": true,
+                     *           "is_experiment": false,
+                     *           "variants": {
+                     *             "on": true,
+                     *             "off": false
+                     *           },
+                     *           "default_variant": "on",
+                     *           "off_variant": "off",
+                     *           "rules": [],
+                     *           "description": "Videos are accepted",
+                     *           "version": 1
+                     *         },
+                     *         {
+                     *           "key": "video_model",
+                     *           "type": "string",
+                     *           "is_enabled": true,
+                     *           "is_switch": false,
+                     *           "is_experiment": true,
+                     *           "variants": {
+                     *             "kling": "0190a000-0000-7000-8000-000000000001",
+                     *             "veo": "0190a000-0000-7000-8000-000000000002"
+                     *           },
+                     *           "default_variant": "kling",
+                     *           "off_variant": "kling",
+                     *           "rules": [
+                     *             {
+                     *               "platforms": [
+                     *                 "ios"
+                     *               ],
+                     *               "app_versions": [
+                     *                 ">=2.0.0"
+                     *               ],
+                     *               "split": [
+                     *                 {
+                     *                   "variant": "veo",
+                     *                   "weight": 50
+                     *                 },
+                     *                 {
+                     *                   "variant": "kling",
+                     *                   "weight": 50
+                     *                 }
+                     *               ]
+                     *             }
+                     *           ],
+                     *           "description": "Which model the app offers first",
+                     *           "version": 3
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AdminFlags"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    patchAdminFlags: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "key": "generation",
+                 *       "is_enabled": true,
+                 *       "reason": "The providers are well again"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ChangeFlagRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "key": "generation",
+                     *       "type": "boolean",
+                     *       "is_enabled": true,
+                     *       "is_switch": true,
+                     *       "is_experiment": false,
+                     *       "variants": {
+                     *         "on": true,
+                     *         "off": false
+                     *       },
+                     *       "default_variant": "on",
+                     *       "off_variant": "off",
+                     *       "rules": [],
+                     *       "description": "Videos are accepted",
+                     *       "version": 1
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Flag"];
                 };
             };
             400: components["responses"]["ERR_4008"];
@@ -4156,6 +4478,180 @@ export interface operations {
             400: components["responses"]["ERR_4008"];
             401: components["responses"]["ERR_4005"];
             403: components["responses"]["ERR_4015_ERR_4017"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    postFlags: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The ETag of the answer that the caller has
+                 * @example "42"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "context": {
+                 *         "targetingKey": "ignored",
+                 *         "app_version": "2.1.0",
+                 *         "platform": "ios",
+                 *         "locale": "tr"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["FlagsRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "flags": [
+                     *         {
+                     *           "key": "generation",
+                     *           "reason": "STATIC",
+                     *           "variant": "on",
+                     *           "value": true
+                     *         },
+                     *         {
+                     *           "key": "video_model",
+                     *           "reason": "SPLIT",
+                     *           "variant": "veo",
+                     *           "value": "0190a000-0000-7000-8000-000000000002"
+                     *         },
+                     *         {
+                     *           "key": "new_editor",
+                     *           "reason": "UNKNOWN",
+                     *           "variant": "off",
+                     *           "value": false,
+                     *           "metadata": {
+                     *             "reason": "DEFAULT"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["EvaluatedFlags"];
+                };
+            };
+            /** @description Unchanged since the answer that the caller has */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    postFlagsByKey: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @example generation */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "context": {
+                 *         "targetingKey": "ignored",
+                 *         "app_version": "2.1.0",
+                 *         "platform": "ios",
+                 *         "locale": "tr"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["FlagsRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "key": "generation",
+                     *       "reason": "STATIC",
+                     *       "variant": "on",
+                     *       "value": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["EvaluatedFlag"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
             413: components["responses"]["ERR_4013"];
             415: components["responses"]["ERR_4018"];
             429: components["responses"]["ERR_4004"];

@@ -8603,8 +8603,8 @@ begin
   -- user while this waited.
   v_account := credits.lock_account(p_user_id);
   select m as model, not accounts.is_out(u) and not u.is_banned as is_active,
-    (select f.is_enabled from ops.feature_flags as f where f.name = 'generation') as is_enabled,
-    (select f.is_enabled from ops.feature_flags as f where f.name = 'processing_consent') as asks_consent, u.accepted_processors,
+    (select f.is_enabled from ops.feature_flags as f where f.key = 'generation') as is_enabled,
+    (select f.is_enabled from ops.feature_flags as f where f.key = 'processing_consent') as asks_consent, u.accepted_processors,
     (select f.pattern from videos.moderation_filters as f where f.action = 'refuse') as pattern
   into v_seen
   from accounts.users as u
@@ -10290,21 +10290,41 @@ select core.keep_rows_out_of_logs('devices.app_transactions');
 
 -- supabase/schemas/ops/flags.sql
 
--- ops: the operator's room. In this order: flags.sql, errors.sql, alerts.sql, metric-types.sql, metrics.sql, retention.sql,
--- admins.sql, credits.sql, safety.sql, views.sql, trace.sql, alert-metrics.sql, alert-rules.sql, incidents.sql,
--- alert-changes.sql, purchases.sql, metric-views.sql, reports.sql, upkeep.sql.
+-- ops: the operator's room. In this order: flags.sql, evaluation.sql, errors.sql, alerts.sql, metric-types.sql, metrics.sql,
+-- retention.sql, admins.sql, flag-changes.sql, credits.sql, safety.sql, views.sql, trace.sql, alert-metrics.sql,
+-- alert-rules.sql, incidents.sql, alert-changes.sql, purchases.sql, metric-views.sql, reports.sql, upkeep.sql, exposures.sql.
 
 create schema ops;
 
--- Switches that the operator turns in the dashboard. A feature without a row is on.
+create type ops.flag_type as enum ('boolean', 'string', 'number', 'object');
+
 create table ops.feature_flags (
-  name text primary key check (char_length(name) between 1 and 100),
-  is_enabled boolean not null default true
+  -- In a URL, and hashed: imurmurhash, which flagd's library uses, knows no other characters.
+  key text primary key check (key ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$'),
+  -- What is disabled has its off variant for everybody, whatever the rules say.
+  is_enabled boolean not null default true,
+  -- One that the backend asks itself, for everybody at once: on or off, without rules.
+  is_switch boolean not null default false,
+  -- Who got which variant is counted, once a user and variant.
+  is_experiment boolean not null default false,
+  -- Counts the changes; who changes a flag by hand need not think of it.
+  version integer not null default 1,
+  type ops.flag_type not null default 'boolean',
+  -- The values by their names, all of the type.
+  variants jsonb not null default '{"on": true, "off": false}',
+  -- Whoever no rule is about.
+  default_variant text not null default 'on',
+  -- While it is disabled; null: whatever the app's code has as its default.
+  off_variant text default 'off',
+  -- In order, the first that fits decides; null for none. ops.flag_faults says what a rule may be.
+  rules jsonb,
+  description text check (char_length(description) between 1 and 500)
 );
 alter table ops.feature_flags enable row level security;
-comment on table ops.feature_flags is 'What is switched off answers ERR_6004 with its name as `feature`.';
+comment on table ops.feature_flags is
+  'Feature flags, the backend''s own switches among them: what such a one switches off answers ERR_6004 with its key as `feature`.';
 
--- Whether a feature is on; one that nobody named is.
+-- Whether a flag is not disabled; one that nobody named is not.
 create function ops.is_enabled(p_feature text)
 returns boolean
 language plpgsql
@@ -10312,31 +10332,255 @@ stable
 set search_path = ''
 as $$
 begin
-  return coalesce((select f.is_enabled from ops.feature_flags as f where f.name = p_feature), true);
+  return coalesce((select f.is_enabled from ops.feature_flags as f where f.key = p_feature), true);
 end;
 $$;
 
-create function ops.switch_flag(p_key text, p_is_enabled boolean, p_admin_id uuid, p_reason text)
-returns boolean
+-- supabase/schemas/ops/evaluation.sql
+
+-- A 32-bit word of some bytes, as MurmurHash3 scrambles it. A rotation stands here as what it is, a product modulo 2^32 - 1, which
+-- names the number once; and constants as signed numbers, so that no product leaves a bigint.
+create function ops.murmur3_word(p_bytes bytea, p_place integer)
+returns bigint
+language sql
+immutable
+return ((((
+    get_byte(p_bytes, p_place) | (get_byte(p_bytes, p_place + 1) << 8)
+      | (get_byte(p_bytes, p_place + 2) << 16) | (get_byte(p_bytes, p_place + 3) << 24)
+  )::bigint * -862048943 & 4294967295) << 15) - 1) % 4294967295 + 1;
+
+-- A hash with such a word mixed in.
+create function ops.murmur3_mixed(p_hash bigint, p_bytes bytea, p_place integer)
+returns bigint
+language sql
+immutable
+return (
+  (((p_hash # (ops.murmur3_word(p_bytes, p_place) * 461845907 & 4294967295)) << 13) - 1) % 4294967295 + 1
+) * 5 + 3864292196 & 4294967295;
+
+create function ops.murmur3(p_text text)
+returns bigint
 language plpgsql
-volatile
+immutable
 set search_path = ''
 as $$
--- Turns a flag on or off, and writes down who did it, null being a rule. True where it changed; a second call changes
--- nothing. Locks: the flag.
+-- MurmurHash3 (x86, 32 bits, seed 0) of a text in ASCII, from 0 to 2^32 - 1: flagd's own, so that both put a user into the same bucket.
 declare
-  v_was constant boolean := ops.is_enabled(p_key);
+  -- The last word is filled up with zeros, and one of zeros changes nothing.
+  v_bytes constant bytea := convert_to(p_text, 'UTF8') || '\x000000';
+  v_length constant integer := length(v_bytes) - 3;
+  v_hash bigint := 0;
+  v_place integer := 0;
 begin
-  insert into ops.feature_flags as f (name, is_enabled) values (p_key, p_is_enabled)
-  on conflict (name) do update set is_enabled = excluded.is_enabled;
-  if v_was = p_is_enabled then
-    return false;
+  -- A user's id alone has nine words. Each statement costs as much as two words do.
+  if v_length >= 32 then
+    v_hash := ops.murmur3_mixed(ops.murmur3_mixed(ops.murmur3_mixed(ops.murmur3_mixed(
+      ops.murmur3_mixed(ops.murmur3_mixed(ops.murmur3_mixed(ops.murmur3_mixed(
+        v_hash, v_bytes, 0), v_bytes, 4), v_bytes, 8), v_bytes, 12), v_bytes, 16), v_bytes, 20), v_bytes, 24), v_bytes, 28);
+    v_place := 32;
   end if;
-  insert into ops.admin_actions (action, admin_id, subject, details, reason, created_at)
-  values ('switch_flag', p_admin_id, 'flag ' || p_key, jsonb_build_object(
-    'before', jsonb_build_object('is_enabled', v_was), 'after', jsonb_build_object('is_enabled', p_is_enabled)
-  ), p_reason, core.now());
-  return true;
+  for v_word in v_place .. v_length - 4 by 4 loop
+    v_hash := ops.murmur3_mixed(v_hash, v_bytes, v_word);
+  end loop;
+  v_hash := v_hash # (
+    case v_length & 3 when 0 then 0 else ops.murmur3_word(v_bytes, v_length & -4) * 461845907 & 4294967295 end
+  ) # v_length;
+  v_hash := (v_hash # (v_hash >> 16)) * -2048144789 & 4294967295;
+  v_hash := (v_hash # (v_hash >> 13)) * -1028477387 & 4294967295;
+  return v_hash # (v_hash >> 16);
+end;
+$$;
+
+create function ops.version_parts(p_version text)
+returns text[]
+language plpgsql
+immutable
+set search_path = ''
+as $$
+-- A semantic version's major, minor and patch number, and what stands before its release; null where it is none. As flagd reads
+-- them: with or without a `v` before it, and `1.2` is `1.2.0`. Numbers of up to nine digits.
+declare
+  v_parts constant text[] := regexp_match(
+    p_version,
+    '^[vV]?(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})'
+      '(?:-((?:0|[1-9][0-9]{0,8}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9][0-9]{0,8}|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*))?'
+      '(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$'
+  );
+  v_short constant text[] := regexp_match(p_version, '^[vV]?([0-9]{1,9})(?:\.([0-9]{1,9}))?$');
+begin
+  return coalesce(v_parts, array[v_short[1], coalesce(v_short[2], '0'), '0', null] || '{}'::text[]);
+end;
+$$;
+
+create function ops.compare_versions(p_one text[], p_other text[])
+returns integer
+language plpgsql
+immutable
+set search_path = ''
+as $$
+-- -1, 0 or 1, as the first of two versions (ops.version_parts) comes before, with or after the other: semver.org, rule 11.
+declare
+  v_ones text[];
+  v_others text[];
+  v_one text;
+  v_other text;
+begin
+  for v_index in 1 .. 3 loop
+    if p_one[v_index]::integer <> p_other[v_index]::integer then
+      return sign(p_one[v_index]::integer - p_other[v_index]::integer);
+    end if;
+  end loop;
+  if p_one[4] is null or p_other[4] is null then
+    -- What is not released yet comes before its release.
+    return (p_one[4] is null)::integer - (p_other[4] is null)::integer;
+  end if;
+  v_ones := string_to_array(p_one[4], '.');
+  v_others := string_to_array(p_other[4], '.');
+  for v_index in 1 .. greatest(cardinality(v_ones), cardinality(v_others)) loop
+    v_one := v_ones[v_index];
+    v_other := v_others[v_index];
+    if v_one is null or v_other is null then
+      return (v_other is null)::integer - (v_one is null)::integer;
+    end if;
+    continue when v_one = v_other;
+    if v_one ~ '^[0-9]+$' and v_other ~ '^[0-9]+$' then
+      return sign(v_one::integer - v_other::integer);
+    elsif v_one ~ '^[0-9]+$' or v_other ~ '^[0-9]+$' then
+      -- Numbers come before words.
+      return case when v_one ~ '^[0-9]+$' then -1 else 1 end;
+    end if;
+    return case when v_one < v_other collate "C" then -1 else 1 end;
+  end loop;
+  return 0;
+end;
+$$;
+
+create function ops.fits_version(p_version text, p_comparison text)
+returns boolean
+language plpgsql
+immutable
+set search_path = ''
+as $$
+-- Whether a version is as a comparison such as `>=1.2.0` says; null where either is no version. `^` is the same major number,
+-- `~` the same minor number, too.
+declare
+  v_operator constant text := (regexp_match(p_comparison, '^(?:=|!=|<=?|>=?|\^|~)'))[1];
+  v_version constant text[] := ops.version_parts(p_version);
+  v_bound constant text[] := ops.version_parts(btrim(substr(p_comparison, char_length(v_operator) + 1)));
+begin
+  if v_version[1] is null or v_bound[1] is null then
+    return null;
+  end if;
+  return case v_operator
+    when '=' then ops.compare_versions(v_version, v_bound) = 0
+    when '!=' then ops.compare_versions(v_version, v_bound) <> 0
+    when '<' then ops.compare_versions(v_version, v_bound) < 0
+    when '<=' then ops.compare_versions(v_version, v_bound) <= 0
+    when '>' then ops.compare_versions(v_version, v_bound) > 0
+    when '>=' then ops.compare_versions(v_version, v_bound) >= 0
+    when '^' then v_version[1]::integer = v_bound[1]::integer
+    when '~' then v_version[1]::integer = v_bound[1]::integer and v_version[2]::integer = v_bound[2]::integer
+  end;
+end;
+$$;
+
+-- What a flag is for somebody: the value, null where it is for the app's code to say; which variant; why, in the words of OpenFeature
+-- (STATIC, TARGETING_MATCH, SPLIT, DEFAULT, DISABLED, ERROR); and of an ERROR, what went wrong.
+create type ops.evaluation as (value jsonb, variant text, reason text, detail text);
+
+create function ops.evaluate(p_flag ops.feature_flags, p_user_id uuid, p_context jsonb)
+returns ops.evaluation
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What a flag is for a user, and for what their app says of itself: `app_version`, `platform` and `locale` of the context, of which
+-- nothing is believed that a right stands on. A rule whose condition asks for what is not there does not fit; one that cannot be
+-- evaluated ends it, with the default variant and the reason ERROR. Takes no lock.
+declare
+  v_rules constant jsonb := p_flag.rules;
+  v_rule jsonb;
+  v_split jsonb;
+  v_fits boolean;
+  v_version text;
+  v_total bigint := 0;
+  v_bucket bigint;
+  v_variant text;
+begin
+  if not p_flag.is_enabled then
+    return (p_flag.variants -> p_flag.off_variant, p_flag.off_variant, 'DISABLED', null)::ops.evaluation;
+  elsif v_rules is null then
+    return (p_flag.variants -> p_flag.default_variant, p_flag.default_variant, 'STATIC', null)::ops.evaluation;
+  end if;
+  <<rules>>
+  for v_index in 0 .. jsonb_array_length(v_rules) - 1 loop
+    v_rule := v_rules -> v_index;
+    continue when v_rule ? 'users' and (v_rule -> 'users' ? p_user_id::text) is not true
+      or v_rule ? 'platforms' and (v_rule -> 'platforms' ? (p_context ->> 'platform')) is not true
+      or v_rule ? 'locales' and (v_rule -> 'locales' ? (p_context ->> 'locale')) is not true;
+    if v_rule ? 'from' or v_rule ? 'until' then
+      continue when core.now() < (v_rule ->> 'from')::timestamptz or core.now() >= (v_rule ->> 'until')::timestamptz;
+    end if;
+    if v_rule ? 'app_versions' then
+      v_version := p_context ->> 'app_version';
+      continue when v_version is null;
+      for v_place in 0 .. jsonb_array_length(v_rule -> 'app_versions') - 1 loop
+        v_fits := ops.fits_version(v_version, v_rule -> 'app_versions' ->> v_place);
+        if v_fits is null then
+          return (
+            p_flag.variants -> p_flag.default_variant, p_flag.default_variant, 'ERROR',
+            format('rules[%s]: app_version is no semantic version', v_index)
+          )::ops.evaluation;
+        end if;
+        continue rules when not v_fits;
+      end loop;
+    end if;
+
+    v_variant := v_rule ->> 'variant';
+    if v_variant is not null then
+      return (p_flag.variants -> v_variant, v_variant, 'TARGETING_MATCH', null)::ops.evaluation;
+    elsif p_user_id is null then
+      return (
+        p_flag.variants -> p_flag.default_variant, p_flag.default_variant, 'ERROR',
+        format('rules[%s]: a split needs a user', v_index)
+      )::ops.evaluation;
+    end if;
+    v_split := v_rule -> 'split';
+    for v_place in 0 .. jsonb_array_length(v_split) - 1 loop
+      v_total := v_total + (v_split -> v_place -> 'weight')::bigint;
+    end loop;
+    v_bucket := (ops.murmur3(p_flag.key || p_user_id) * v_total) >> 32;
+    for v_place in 0 .. jsonb_array_length(v_split) - 1 loop
+      v_bucket := v_bucket - (v_split -> v_place -> 'weight')::bigint;
+      if v_bucket < 0 then
+        v_variant := v_split -> v_place ->> 'variant';
+        return (p_flag.variants -> v_variant, v_variant, 'SPLIT', null)::ops.evaluation;
+      end if;
+    end loop;
+  end loop;
+  return (p_flag.variants -> p_flag.default_variant, p_flag.default_variant, 'DEFAULT', null)::ops.evaluation;
+end;
+$$;
+
+create function ops.flag(p_key text, p_user_id uuid, p_context jsonb default '{}')
+returns ops.evaluation
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What a flag is for a user (ops.evaluate), for a procedure that decides by it; one that there is not has no value, and the reason
+-- ERROR. It counts no exposure: whoever acts on an experiment calls ops.count_exposure. Takes no lock.
+declare
+  v_flag ops.feature_flags;
+begin
+  select f.* into v_flag from ops.feature_flags as f where f.key = p_key;
+  if not found then
+    return (null, null, 'ERROR', 'there is no such flag')::ops.evaluation;
+  elsif v_flag.is_enabled and v_flag.rules is null then
+    -- As ops.evaluate has it, for two thirds of the price.
+    return (v_flag.variants -> v_flag.default_variant, v_flag.default_variant, 'STATIC', null)::ops.evaluation;
+  end if;
+  return ops.evaluate(v_flag, p_user_id, p_context);
 end;
 $$;
 
@@ -10598,12 +10842,12 @@ language sql
 immutable
 return '{
   "@endpoints": [
-    "admin-adjust-credits", "admin-alerts", "admin-limits", "admin-models", "admin-refund-credits", "admin-reports",
-    "admin-users", "admin-webhook-deliveries", "admin-webhooks", "app-store-notifications", "appeals",
-    "apple-identity-notifications", "cancel-video", "credits", "delete-video-job", "device-check", "generate-video",
-    "generate-videos", "health", "merge-guest", "metrics", "models", "notifications", "process-jobs", "products",
-    "projects", "provider-webhook", "purchases", "push-tokens", "recover-guest", "reports", "sessions",
-    "takedown-notices", "uploads", "user-export", "user-profile", "video-jobs", "video-status"
+    "admin-adjust-credits", "admin-alerts", "admin-flags", "admin-limits", "admin-models", "admin-refund-credits",
+    "admin-reports", "admin-users", "admin-webhook-deliveries", "admin-webhooks", "app-store-notifications",
+    "appeals", "apple-identity-notifications", "cancel-video", "credits", "delete-video-job", "device-check", "flags",
+    "generate-video", "generate-videos", "health", "merge-guest", "metrics", "models", "notifications",
+    "process-jobs", "products", "projects", "provider-webhook", "purchases", "push-tokens", "recover-guest",
+    "reports", "sessions", "takedown-notices", "uploads", "user-export", "user-profile", "video-jobs", "video-status"
   ],
   "@statuses": [
     "200", "201", "202", "204", "304", "400", "401", "402", "403", "404", "405", "409", "410", "413", "415", "422",
@@ -10621,19 +10865,20 @@ return '{
     "credits", "delete_admin_webhooks", "delete_projects", "delete_push_tokens", "delete_sessions", "delete_uploads",
     "delete_user_profile", "delete_video_job", "deliver_inbox", "enter_device_lane", "erase_account",
     "finish_apple_revocation", "finish_consumption", "finish_export", "finish_export_deletion",
-    "finish_notification_history", "finish_push", "finish_webhook_delivery", "generate_video", "generate_videos",
-    "get_admin_alerts", "get_admin_limits", "get_admin_reports", "get_admin_users", "get_admin_webhook_deliveries",
-    "get_admin_webhooks", "get_notifications", "get_projects", "get_purchases", "get_sessions", "get_uploads",
-    "get_user_profile", "grant_device_credits", "health", "keep_apple_token", "keep_signed_urls", "leave_device_lane",
-    "load_consumption", "load_erasure", "load_export", "load_export_page", "load_notification_history", "load_upload",
-    "load_upload_files", "merge_guest", "metrics", "models", "patch_admin_alerts", "patch_admin_limits",
-    "patch_admin_reports", "patch_admin_webhooks", "patch_notifications", "patch_projects", "patch_uploads",
-    "patch_user_profile", "post_admin_users", "post_admin_webhook_deliveries", "post_admin_webhooks", "post_projects",
-    "post_purchases", "post_push_tokens", "post_uploads", "products", "provider_webhook", "record_cancel",
-    "record_device_intent", "record_error", "record_files_deleted", "record_fingerprint", "record_image",
-    "record_metrics", "record_notification_history", "record_poll", "record_provider_accounts", "record_stored",
-    "record_submission", "record_unusable_result", "record_upload_tidied", "recover_guest", "renew_tasks", "reports",
-    "retry_task", "takedown_notices", "user_export", "video_jobs", "video_status"
+    "finish_notification_history", "finish_push", "finish_webhook_delivery", "flags", "generate_video",
+    "generate_videos", "get_admin_alerts", "get_admin_flags", "get_admin_limits", "get_admin_reports",
+    "get_admin_users", "get_admin_webhook_deliveries", "get_admin_webhooks", "get_notifications", "get_projects",
+    "get_purchases", "get_sessions", "get_uploads", "get_user_profile", "grant_device_credits", "health",
+    "keep_apple_token", "keep_signed_urls", "leave_device_lane", "load_consumption", "load_erasure", "load_export",
+    "load_export_page", "load_notification_history", "load_upload", "load_upload_files", "merge_guest", "metrics",
+    "models", "patch_admin_alerts", "patch_admin_flags", "patch_admin_limits", "patch_admin_reports",
+    "patch_admin_webhooks", "patch_notifications", "patch_projects", "patch_uploads", "patch_user_profile",
+    "post_admin_users", "post_admin_webhook_deliveries", "post_admin_webhooks", "post_projects", "post_purchases",
+    "post_push_tokens", "post_uploads", "products", "provider_webhook", "record_cancel", "record_device_intent",
+    "record_error", "record_files_deleted", "record_fingerprint", "record_image", "record_metrics",
+    "record_notification_history", "record_poll", "record_provider_accounts", "record_stored", "record_submission",
+    "record_unusable_result", "record_upload_tidied", "recover_guest", "renew_tasks", "reports", "retry_task",
+    "takedown_notices", "user_export", "video_jobs", "video_status"
   ],
   "@policies": [
     "video_generation", "uncaptured_jobs", "generation_attempts", "generation_attempts_network", "device_check",
@@ -10913,7 +11158,7 @@ create type ops.admin_action as enum (
   'make_admin', 'remove_admin', 'refund_credits', 'adjust_credits', 'enable_model', 'disable_model', 'ban', 'unban',
   'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal', 'refund_removal', 'hold', 'lift_hold',
   'create_webhook', 'change_webhook', 'rotate_webhook_secret', 'delete_webhook',
-  'switch_flag', 'change_limit', 'change_rule', 'acknowledge_alert'
+  'switch_flag', 'change_limit', 'change_rule', 'acknowledge_alert', 'change_flag'
 );
 
 -- The one place for free text about users: the ledger has none.
@@ -11158,6 +11403,266 @@ $$;
 create index admin_actions_request on ops.admin_actions (request_id) where request_id is not null;
 
 select core.keep_rows_out_of_logs('ops.admin_actions');
+
+-- supabase/schemas/ops/flag-changes.sql
+
+-- A flag as the operator sees it.
+create function ops.flag_json(p_flag ops.feature_flags)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'key', (p_flag).key, 'type', (p_flag).type, 'is_enabled', (p_flag).is_enabled, 'is_switch', (p_flag).is_switch,
+  'is_experiment', (p_flag).is_experiment, 'variants', (p_flag).variants, 'default_variant', (p_flag).default_variant,
+  'off_variant', (p_flag).off_variant, 'rules', coalesce((p_flag).rules, '[]'), 'description', (p_flag).description,
+  'version', (p_flag).version
+);
+
+-- Whether a value is a list of so many texts, each of this form.
+create function ops.are_texts(p_value jsonb, p_form text, p_most integer)
+returns boolean
+language sql
+immutable
+return jsonb_typeof(p_value) = 'array' and jsonb_array_length(p_value) between 1 and p_most and not exists (
+  select from jsonb_array_elements(p_value) as e (item)
+  where jsonb_typeof(e.item) <> 'string' or e.item #>> '{}' !~ p_form
+);
+
+create function ops.rule_faults(p_rule jsonb, p_variants jsonb, p_is_last boolean)
+returns setof text
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What is wrong with a rule, each as `member: what`.
+declare
+  v_conditions constant text[] := '{users,platforms,locales,app_versions,from,until}';
+  v_name text;
+begin
+  if jsonb_typeof(p_rule) <> 'object' then
+    return next ': must be an object';
+    return;
+  end if;
+  for v_name in select k.name from jsonb_object_keys(p_rule) as k (name) where k.name <> all (v_conditions || '{variant,split}') loop
+    return next v_name || ': is unknown';
+  end loop;
+  if p_rule ? 'users' and not ops.are_texts(p_rule -> 'users', '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$', 1000) then
+    return next 'users: must be 1 to 1000 ids of users';
+  end if;
+  foreach v_name in array '{platforms,locales}'::text[] loop
+    if p_rule ? v_name and not ops.are_texts(p_rule -> v_name, '^.{1,100}$', 100) then
+      return next v_name || ': must be 1 to 100 texts';
+    end if;
+  end loop;
+  if p_rule ? 'app_versions' and (
+    not ops.are_texts(p_rule -> 'app_versions', '^(=|!=|<=?|>=?|\^|~) *[^ =<>~^]{1,100}$', 10) or exists (
+      select from jsonb_array_elements_text(p_rule -> 'app_versions') as c (comparison)
+      where ops.fits_version('1.0.0', c.comparison) is null
+    )
+  ) then
+    return next 'app_versions: must be 1 to 10 comparisons with semantic versions, such as ">=1.2.0"';
+  end if;
+  foreach v_name in array '{from,until}'::text[] loop
+    -- In one form, so that reading it depends on no setting.
+    if p_rule ? v_name and (
+      p_rule ->> v_name !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$' or not pg_input_is_valid(p_rule ->> v_name, 'timestamptz')
+    ) is not false then
+      return next v_name || ': must be a time in UTC, such as "2027-01-01T00:00:00Z"';
+    end if;
+  end loop;
+
+  if (p_rule ? 'variant') = (p_rule ? 'split') then
+    return next ': must have either a variant or a split';
+  end if;
+  if p_rule ? 'variant' and not coalesce(p_variants ? (p_rule ->> 'variant'), false) then
+    return next 'variant: is none of the flag''s';
+  end if;
+  if p_rule ? 'split' and (
+    jsonb_typeof(p_rule -> 'split') <> 'array' or jsonb_array_length(p_rule -> 'split') not between 1 and 20 or exists (
+      select from jsonb_array_elements(p_rule -> 'split') as e (part)
+      where jsonb_typeof(e.part) <> 'object'
+        or (p_variants ? (e.part ->> 'variant')) is not true
+        or (e.part ->> 'weight' ~ '^\d{1,6}$' and jsonb_typeof(e.part -> 'weight') = 'number') is not true
+        or e.part - '{variant,weight}'::text[] <> '{}'
+    )
+  ) then
+    return next 'split: must be 1 to 20 of the flag''s variants, each with a whole weight up to 999999';
+  elsif p_rule ? 'split' and (select sum((e.part ->> 'weight')::bigint) from jsonb_array_elements(p_rule -> 'split') as e (part)) = 0 then
+    return next 'split: must weigh something';
+  end if;
+  if not p_is_last and not p_rule ?| v_conditions then
+    return next ': fits everybody, so that no rule after it is reached';
+  end if;
+end;
+$$;
+
+create function ops.flag_faults(p_flag ops.feature_flags)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What is wrong with a flag, as the API tells it: `[{ path, message }]`, empty for nothing.
+declare
+  v_faults text[] := '{}';
+  v_variants constant jsonb := (p_flag).variants;
+begin
+  if jsonb_typeof(v_variants) <> 'object' or v_variants = '{}' then
+    return '[{"path": "variants", "message": "Must name at least one value"}]';
+  end if;
+  select v_faults || coalesce(array_agg(format('variants.%s: must be of the type %s', v.name, (p_flag).type)), '{}') into v_faults
+  from jsonb_each(v_variants) as v (name, value)
+  where jsonb_typeof(v.value) <> (p_flag).type::text or v.name !~ '^[A-Za-z0-9._-]{1,100}$';
+  if not v_variants ? (p_flag).default_variant then
+    v_faults := v_faults || 'default_variant: is none of the flag''s variants'::text;
+  end if;
+  if not v_variants ? coalesce((p_flag).off_variant, (p_flag).default_variant) then
+    v_faults := v_faults || 'off_variant: is none of the flag''s variants'::text;
+  end if;
+  if (p_flag).is_switch and (
+    v_variants <> '{"on": true, "off": false}' or (p_flag).default_variant <> 'on' or (p_flag).off_variant is distinct from 'off'
+    or (p_flag).rules is not null
+  ) then
+    v_faults := v_faults || 'rules: the backend asks this flag for everybody at once: it is on or off'::text;
+  end if;
+  if jsonb_typeof((p_flag).rules) <> 'array' or jsonb_array_length((p_flag).rules) not between 1 and 50 then
+    v_faults := v_faults || 'rules: must be 1 to 50'::text;
+  else
+    select v_faults || coalesce(array_agg(
+      'rules[' || r.number - 1 || ']' || case when f.fault like ':%' then '' else '.' end || f.fault order by r.number
+    ), '{}')
+    into v_faults
+    from jsonb_array_elements((p_flag).rules) with ordinality as r (rule, number)
+    cross join lateral ops.rule_faults(r.rule, v_variants, r.number = jsonb_array_length((p_flag).rules)) as f (fault);
+  end if;
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('path', f.parts[1], 'message', upper(left(f.parts[2], 1)) || substr(f.parts[2], 2))), '[]')
+    from unnest(v_faults) as u (fault)
+    cross join lateral regexp_match(u.fault, '^(.*?): (.*)$') as f (parts)
+  );
+end;
+$$;
+
+create function ops.note_flag_change(
+  p_before jsonb, p_after jsonb, p_admin_id uuid, p_reason text, p_request_id text
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Writes down that a flag was changed, made (p_before is null) or deleted (p_after is null), with what is different.
+begin
+  insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
+  select case when p_before - '{is_enabled,version}'::text[] = p_after - '{is_enabled,version}'::text[]
+      then 'switch_flag' else 'change_flag' end::ops.admin_action,
+    p_admin_id, 'flag ' || (coalesce(p_after, p_before) ->> 'key'), jsonb_build_object(
+      'before', case when p_before is not null then coalesce(
+        (select jsonb_object_agg(b.key, b.value) from jsonb_each(p_before) as b where p_after -> b.key is distinct from b.value), '{}'
+      ) end,
+      'after', case when p_after is not null then coalesce(
+        (select jsonb_object_agg(a.key, a.value) from jsonb_each(p_after) as a where p_before -> a.key is distinct from a.value), '{}'
+      ) end
+    ), p_reason, p_request_id, core.now();
+end;
+$$;
+
+create function ops.keep_flags()
+returns trigger
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Lets nothing be written that ops.evaluate could not read, and writes down what is changed or deleted by hand: our own
+-- procedures count the version, and say who changed it and why.
+begin
+  if tg_op = 'DELETE' then
+    perform ops.note_flag_change(ops.flag_json(old), null, null, format('by %s in the database', session_user), null);
+    return old;
+  end if;
+  if new.rules = '[]' then
+    new.rules := null;
+  end if;
+  if ops.flag_faults(new) <> '[]' then
+    raise exception 'flag %: %', new.key, ops.flag_faults(new) using errcode = 'invalid_parameter_value';
+  end if;
+  if tg_op = 'UPDATE' and new.version = old.version and new is distinct from old then
+    new.version := old.version + 1;
+    perform ops.note_flag_change(
+      ops.flag_json(old), ops.flag_json(new), null, format('by %s in the database', session_user), null
+    );
+  end if;
+  return new;
+end;
+$$;
+
+create trigger kept before insert or update or delete on ops.feature_flags
+  for each row execute function ops.keep_flags();
+
+create function ops.put_flag(
+  p_flag ops.feature_flags, p_admin_id uuid, p_reason text, p_request_id text default null
+)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes a flag, or makes it so, and writes that down; true where it was otherwise. The version is counted here. A second call changes nothing.
+-- Raises invalid_parameter_value for what is wrong (ops.flag_faults). Locks: flag.
+declare
+  v_old ops.feature_flags;
+  v_new ops.feature_flags := p_flag;
+begin
+  if v_new.rules = '[]' then
+    v_new.rules := null;
+  end if;
+  v_new.version := 1;
+  insert into ops.feature_flags select (v_new).* on conflict (key) do nothing;
+  if found then
+    perform ops.note_flag_change(null, ops.flag_json(v_new), p_admin_id, p_reason, p_request_id);
+    return true;
+  end if;
+  select f.* into strict v_old from ops.feature_flags as f where f.key = p_flag.key for no key update;
+  v_new.version := v_old.version;
+  if v_new is not distinct from v_old then
+    return false;
+  end if;
+  v_new.version := v_old.version + 1;
+  update ops.feature_flags as f
+  set is_enabled = v_new.is_enabled, is_switch = v_new.is_switch, is_experiment = v_new.is_experiment, version = v_new.version,
+      type = v_new.type, variants = v_new.variants, default_variant = v_new.default_variant, off_variant = v_new.off_variant,
+      rules = v_new.rules, description = v_new.description
+  where f.key = p_flag.key;
+  perform ops.note_flag_change(ops.flag_json(v_old), ops.flag_json(v_new), p_admin_id, p_reason, p_request_id);
+  return true;
+end;
+$$;
+
+create function ops.switch_flag(p_key text, p_is_enabled boolean, p_admin_id uuid, p_reason text)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_flag ops.feature_flags;
+begin
+  select f.* into v_flag from ops.feature_flags as f where f.key = p_key for no key update;
+  if not found then
+    -- What nobody named is on.
+    if p_is_enabled then
+      return false;
+    end if;
+    insert into ops.feature_flags (key, is_switch) values (p_key, true) returning * into v_flag;
+  end if;
+  v_flag.is_enabled := p_is_enabled;
+  return ops.put_flag(v_flag, p_admin_id, p_reason);
+end;
+$$;
+comment on function ops.switch_flag(text, boolean, uuid, text) is
+  'Turns a flag on or off, and writes down by whom and why: select ops.switch_flag(''generation'', false, null, ''<why>'').
+p_admin_id is null where a rule of ours did it, or a hand in the database. True where it was otherwise; a second call changes
+nothing. A flag that nobody named is on, and made where it is turned off. Locks: flag.';
 
 -- supabase/schemas/ops/credits.sql
 
@@ -14753,6 +15258,58 @@ begin
   ), 'none'), jsonb_build_object('subject', p_subject));
 end;
 $$;
+
+-- supabase/schemas/ops/exposures.sql
+
+-- Who saw which variant of an experiment, from the first time on.
+create table ops.exposures (
+  flag text not null,
+  user_id uuid not null,
+  variant text not null,
+  exposed_at timestamptz not null,
+  primary key (flag, user_id, variant)
+);
+alter table ops.exposures enable row level security;
+create index exposures_user on ops.exposures (user_id);
+create index exposures_exposed_at on ops.exposures using brin (exposed_at);
+comment on table ops.exposures is 'Each user and variant of an experiment, once.';
+
+create function ops.count_exposure(p_key text, p_user_id uuid, p_variant text)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Counts that a user was given a variant of an experiment; true for the first time. A second call changes nothing, and takes no
+-- lock. Of a flag that is no experiment it counts nothing.
+begin
+  if p_variant is null
+    or exists (select from ops.exposures as e where e.flag = p_key and e.user_id = p_user_id and e.variant = p_variant)
+    or not exists (select from ops.feature_flags as f where f.key = p_key and f.is_experiment)
+  then
+    return false;
+  end if;
+  insert into ops.exposures (flag, user_id, variant, exposed_at) values (p_key, p_user_id, p_variant, core.now())
+  on conflict do nothing;
+  return found;
+end;
+$$;
+
+create view ops.experiments with (security_invoker = true) as
+select e.flag, e.variant, count(*)::integer as exposures, min(e.exposed_at) as first_at, max(e.exposed_at) as last_at,
+  (count(*) filter (where exists (
+    select from videos.jobs as j
+    where j.user_id = e.user_id and j.status = 'completed' and j.created_at >= e.exposed_at
+  )))::integer as made_a_video,
+  (count(*) filter (where exists (
+    select from purchases.transactions as t where t.owner_id = e.user_id and t.credited_at >= e.exposed_at
+  )))::integer as bought
+from ops.exposures as e
+group by e.flag, e.variant;
+comment on view ops.experiments is
+  'Of each variant how many users were given it, and how many of them made a video or bought something since; what that proves is for whoever does the statistics.';
+
+select core.keep_rows_out_of_logs('ops.exposures');
 
 -- supabase/schemas/videos/retention.sql
 
@@ -18703,3 +19260,116 @@ begin
 end;
 $$;
 grant execute on function api.patch_admin_alerts to service_role;
+
+-- supabase/schemas/api/flags.sql
+
+create function api.flags(
+  p_user_id uuid, p_context jsonb, p_key text default null, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- What the flags are for the caller, as OFREP tells it, by key: `data` is `{ flags }`. With p_key that one alone, and
+-- resource/not-found where it is not there. Of experiments the exposure is counted, once; a second call answers the same. OFREP knows no
+-- DEFAULT and no ERROR: both are UNKNOWN, and the metadata says which. Counts against `reads`. Locks: rate-limit row.
+declare
+  v_caller record;
+  v_flags jsonb;
+begin
+  v_caller := guard.enter(p_user_id, 'flags', '{reads}', null, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  select jsonb_agg(jsonb_build_object('key', f.key, 'reason', case
+      when e.reason in ('DEFAULT', 'ERROR') then 'UNKNOWN' else e.reason end)
+    || case when e.variant is null then '{}' else jsonb_build_object(
+      'variant', e.variant, 'value', e.value) end
+    || case
+      when e.reason = 'ERROR' then jsonb_build_object('metadata', jsonb_build_object('reason', 'ERROR', 'error', e.detail))
+      when e.reason = 'DEFAULT' then '{"metadata": {"reason": "DEFAULT"}}'
+      else '{}' end
+    order by f.key collate "C")
+  into v_flags
+  from ops.feature_flags as f
+  cross join lateral ops.evaluate(f, p_user_id, p_context) as e
+  where p_key is null or f.key = p_key;
+  if v_flags is null and p_key is not null then
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+  end if;
+  perform ops.count_exposure(f.key, p_user_id, x.flag ->> 'variant')
+  from ops.feature_flags as f
+  join jsonb_array_elements(v_flags) as x (flag) on x.flag ->> 'key' = f.key
+  where f.is_experiment;
+  return guard.answer(jsonb_build_object('flags', coalesce(v_flags, '[]')), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.flags to service_role;
+
+-- supabase/schemas/api/admin-flags.sql
+
+create function api.get_admin_flags(p_admin_id uuid, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Every flag, by key: `data` is `{ flags }`, each as ops.flag_json has it. Counts against `admin`. Locks: rate-limit row.
+declare
+  v_caller record;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-flags', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  return guard.answer(jsonb_build_object('flags', (
+    select coalesce(jsonb_agg(ops.flag_json(f) order by f.key collate "C"), '[]') from ops.feature_flags as f
+  )), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.get_admin_flags to service_role;
+
+create function api.patch_admin_flags(
+  p_admin_id uuid, p_request_id text, p_key text, p_reason text, p_is_enabled boolean default null,
+  p_is_experiment boolean default null, p_default_variant text default null, p_rules jsonb default null,
+  p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Changes of a flag what is given, for whoever asks from then on. `data` is the flag as ops.flag_json has it. resource/not-found for one
+-- that is not there, request/malformed for what a flag cannot be. A second call changes nothing and writes nothing. Counts
+-- against `admin`. Locks: rate-limit row → flag.
+declare
+  v_caller record;
+  v_flag ops.feature_flags;
+  v_faults jsonb;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-flags', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  select f.* into v_flag from ops.feature_flags as f where f.key = p_key for no key update;
+  if not found then
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+  end if;
+  v_flag.is_enabled := coalesce(p_is_enabled, v_flag.is_enabled);
+  v_flag.is_experiment := coalesce(p_is_experiment, v_flag.is_experiment);
+  v_flag.default_variant := coalesce(p_default_variant, v_flag.default_variant);
+  v_flag.rules := nullif(coalesce(p_rules, v_flag.rules), '[]');
+  v_faults := ops.flag_faults(v_flag);
+  if v_faults <> '[]' then
+    return guard.refusal('request/malformed', jsonb_build_object('fields', v_faults), v_caller.limits);
+  end if;
+  perform ops.put_flag(v_flag, p_admin_id, p_reason, p_request_id);
+  select f.* into strict v_flag from ops.feature_flags as f where f.key = p_key;
+  return guard.answer(ops.flag_json(v_flag), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.patch_admin_flags to service_role;

@@ -156,9 +156,16 @@ insert into videos.tiers (tier, storage_bytes, pending_uploads) values
 on conflict (tier) do nothing;
 
 -- ops: switches, and how long things are kept.
-insert into ops.feature_flags (name) values ('generation'), ('purchases'), ('sandbox_purchases'), ('grants') on conflict (name) do nothing;
+insert into ops.feature_flags (key, is_switch, description) values
+  ('generation', true, 'Videos are accepted'),
+  ('purchases', true, 'What was bought is credited'),
+  ('sandbox_purchases', true, 'What the store''s sandbox sold is credited, too'),
+  ('grants', true, 'Devices are granted their first credits')
+on conflict (key) do nothing;
 -- Asked of users where the operator turns it on, for their apps must know it.
-insert into ops.feature_flags (name, is_enabled) values ('processing_consent', false) on conflict (name) do nothing;
+insert into ops.feature_flags (key, is_switch, is_enabled, description) values
+  ('processing_consent', true, false, 'Users are asked for consent before their prompts are processed')
+on conflict (key) do nothing;
 insert into ops.retention_rules (name, what, keep, batch, every, relation, time_column, condition) values
   ('idempotency_keys', 'Outcomes kept for replay, from the end of the 24 hours that the API promises', '0', 10000, '1 minute',
     'guard.idempotency_keys', 'expires_at', null),
@@ -195,6 +202,8 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
   ('webhook_secrets', 'Secrets of webhooks that were replaced, from the end of the 24 hours in which both sign', '0', 1000,
     '1 hour', 'webhooks.secrets', 'expires_at', null),
   ('error_log', 'Recorded errors, from their minute', '30 days', 10000, '10 minutes', 'ops.error_log', 'minute', null),
+  ('exposures', 'Who was given which variant of an experiment, from the first time', '1 year', 10000, '1 day',
+    'ops.exposures', 'exposed_at', null),
   ('alerts', 'Alerts that are over, with their changes, from when they were met last', '90 days', 10000, '1 day', 'ops.alerts', 'last_at',
     't.resolved_at is not null'),
   ('incidents', 'What was away, from when it was back', '1 year', 10000, '1 day', 'ops.incidents', 'ended_at', null),
@@ -287,6 +296,7 @@ insert into accounts.personal_tables (relation, rows_of) values
   -- But a legal hold, which its user is not to be told of.
   ('ops.admin_actions', 't.user_id = any ($1) and t.action not in (''hold'', ''lift_hold'')'),
   ('ops.error_log', 't.user_id = any ($1)'),
+  ('ops.exposures', 't.user_id = any ($1)'),
   -- What is not handled yet may be a refund; handling it forgets it.
   ('purchases.notifications', 't.handled_at is not null and exists (
     select from purchases.transactions as p
@@ -356,6 +366,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
     'the operator''s record of what admins did, in their own words'),
   ('ops.error_log', '{code,endpoint,severity,user_id,request_id,context}', 'kept', null, 'stays',
     'redacted when it was written, and gone by the rule error_log'),
+  ('ops.exposures', '{flag,user_id,variant}', 'erased', null, 'stays', 'which variants of the app the user was given'),
   ('purchases.notifications', '{notification_id,type,subtype,transaction_id}', 'kept', null, 'moves',
     'ids of ours and Apple''s, until the rule store_notifications'),
   ('purchases.notifications', '{content}', 'blanked', '{}', 'moves', 'Apple''s words about the purchase'),

@@ -19,7 +19,8 @@ export const apiFile = new URL("../../docs/api.md", import.meta.url);
 
 /** An operation of the OpenAPI document, with its place in it. */
 export interface Operation {
-  readonly endpoint: string;
+  /** Its place below the functions' URL: the endpoint's name, and its path where it has one. */
+  readonly place: string;
   /** GET, POST, … */
   readonly method: string;
   readonly description: Json;
@@ -33,13 +34,18 @@ export function operationsOf(
   openApi: Json,
   documentations: ReadonlyMap<string, Documentation>,
 ): Operation[] {
-  const endpoints = Object.keys(openApi.paths).map((path) => path.slice(1));
-  return inOrder(endpoints, documentations)
-    .flatMap((endpoint) =>
-      Object.entries<Json>(openApi.paths[`/${endpoint}`]).map(([key, description]): Operation => {
+  const places = Map.groupBy(
+    Object.keys(openApi.paths).map((path) => path.slice(1)),
+    (place) => place.split("/")[0] ?? "",
+  );
+  return inOrder([...places.keys()], documentations)
+    .flatMap((endpoint) => (places.get(endpoint) ?? []).map((place) => ({ endpoint, place })))
+    .flatMap(({ endpoint, place }) =>
+      Object.entries<Json>(openApi.paths[`/${place}`]).map(([key, description]): Operation => {
         const method = key.toUpperCase();
-        const walks = Object.entries(documentations.get(endpoint) ?? {});
-        const walk: Walk | undefined = walks.find(([each]) => each === method)?.[1].walk;
+        const operation = place === endpoint ? method : `${method} ${place.slice(endpoint.length + 1)}`;
+        const documented = Object.entries(documentations.get(endpoint) ?? {});
+        const walk: Walk | undefined = documented.find(([each]) => each === operation)?.[1].walk;
         const { responses, ...others } = description;
         const answers = Object.entries<Json>(responses).map(([status, answer]) => [
           status,
@@ -47,7 +53,7 @@ export function operationsOf(
         ]);
         const whole = { ...others, responses: Object.fromEntries(answers) };
         return {
-          endpoint,
+          place,
           method,
           description: whole,
           inputs: inputsOf(openApi, description),
@@ -66,7 +72,9 @@ export function inOrder(
   documentations: ReadonlyMap<string, Documentation>,
 ): string[] {
   const followed = (endpoint: string) =>
-    Object.values(documentations.get(endpoint) ?? {}).map(({ walk }) => walk?.follows).find(Boolean);
+    Object.values(documentations.get(endpoint) ?? {}).map(({ walk }) => walk?.follows).find(
+      Boolean,
+    );
   const after = Map.groupBy(endpoints.toSorted(), followed);
   const withFollowers = (endpoint: string): string[] => [
     endpoint,
@@ -148,11 +156,11 @@ function errorsPart(): string {
 }
 
 function sectionOf(operation: Operation): string {
-  const { endpoint, method, description, inputs } = operation;
+  const { place, method, description, inputs } = operation;
   const { summary, parameters, responses } = description;
   const isQuery = parameters.some(({ in: place }: Json) => place === "query");
   return [
-    `### ${method} ${endpoint}`,
+    `### ${method} ${place}`,
     "",
     `${summary}.`,
     "",

@@ -65,13 +65,16 @@ function withVariables(name: string, value: string): string {
 }
 
 function pathOf(
-  { endpoint, description }: Operation,
+  { place, description }: Operation,
   write: (name: string, value: string) => string,
 ): string {
+  const path = description.parameters
+    .filter(({ in: where }: Json) => where === "path")
+    .reduce((filled: string, { name, example }: Json) => filled.replace(`{${name}}`, example), place);
   const query = description.parameters
     .filter(({ in: place, example }: Json) => place === "query" && example !== undefined)
     .map(({ name, example }: Json) => `${name}=${write(name, example)}`);
-  return query.length === 0 ? endpoint : `${endpoint}?${query.join("&")}`;
+  return query.length === 0 ? path : `${path}?${query.join("&")}`;
 }
 
 function credentialsOf({ security, tags }: Json): string {

@@ -14,7 +14,7 @@ Deno.test("docs/api.md is what openapi.json says; `deno task generate` writes it
 Deno.test("docs/api.md has a section with an example in curl for every operation", async () => {
   const document = await readDocument("docs/api.md");
   const headings = Array.from(
-    document.text.matchAll(/^### (\w+) ([\w-]+)$/gm),
+    document.text.matchAll(/^### (\w+) ([\w/{}-]+)$/gm),
     ([, method, name]) => `${method} ${name}`,
   );
   const operations = Object.entries<object>(openApi.paths).flatMap(([path, methods]) =>

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import * as z from "zod/mini";
-import { declaredOperations, documentations } from "./generate-openapi.ts";
+import { operationKey } from "../../supabase/functions/_shared/endpoint/operation.ts";
+import { declaredOperations, documentations, labelOf } from "./generate-openapi.ts";
 
 const endpoints = await declaredOperations();
 const documented = await documentations();
@@ -8,7 +9,7 @@ const documented = await documentations();
 Deno.test("documentation.ts describes every operation of its endpoint, and no other", () => {
   for (const [name, operations] of endpoints) {
     const methods = Object.keys(documented.get(name) ?? {});
-    assert.deepEqual(methods, operations.map(({ method }) => method), name);
+    assert.deepEqual(methods, operations.map(operationKey), name);
     for (const { description } of Object.values(documented.get(name) ?? {})) {
       assert.match(description, /^[A-Z`][^]+\.$/, name);
     }
@@ -54,9 +55,10 @@ function assertDescribed(schema: JsonSchema, example: unknown, what: string): vo
 }
 
 for (const [name, operations] of endpoints) {
-  for (const { method, query, request, rawBody, response } of operations) {
-    Deno.test(`the examples of ${method} ${name} are what its schemas describe`, () => {
-      const documentation = documented.get(name)?.[method];
+  for (const operation of operations) {
+    const { query, request, rawBody, response } = operation;
+    Deno.test(`the examples of ${labelOf(name, operation)} are what its schemas describe`, () => {
+      const documentation = documented.get(name)?.[operationKey(operation)];
       assert(documentation);
       const { query: parameters, request: body, responses = {}, headers = {} } = documentation;
       assertFits(query, parameters, "query");

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { parse } from "smol-toml";
 import * as z from "zod/mini";
+import { operationKey } from "../../supabase/functions/_shared/endpoint/operation.ts";
 import { policyNames } from "../../supabase/functions/_shared/endpoint/rate-limiter.ts";
 import { configFile, functionsConfigOf } from "../../tools/generate/functions-config.ts";
 import { listFiles } from "../files.ts";
@@ -185,10 +186,10 @@ Deno.test("what is signed proves something by its URL, before its body is read",
   }
 });
 
-Deno.test("an endpoint declares each method once, and no policy or error twice", () => {
+Deno.test("an endpoint declares each method and path once, and no policy or error twice", () => {
   for (const [name, operations] of endpoints) {
-    const methods = operations.map(({ method }) => method);
-    assert.equal(new Set(methods).size, methods.length, name);
+    const keys = operations.map(operationKey);
+    assert.equal(new Set(keys).size, keys.length, name);
     for (const { summary, errors, policies = [] } of operations) {
       assert.equal(new Set(errors).size, errors.length, name);
       assert.equal(new Set(policies).size, policies.length, name);

@@ -21,6 +21,11 @@ const functions = new URL("../../supabase/functions/", import.meta.url);
 export const openApiFile = new URL("../../docs/api/openapi.json", import.meta.url);
 export const clientTypesFile = new URL("../../client/src/openapi.ts", import.meta.url);
 
+/** What an operation is called in the documents, such as `GET models`. */
+export function labelOf(name: string, { method, path }: Pick<Declaration, "method" | "path">): string {
+  return `${method} ${path === undefined ? name : `${name}/${path}`}`;
+}
+
 /** What each endpoint declares, by its name. */
 export async function declaredOperations(): Promise<Map<string, readonly Declaration[]>> {
   const endpoints = new Map<string, readonly Declaration[]>();

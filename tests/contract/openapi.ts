@@ -8,7 +8,11 @@ import type {
 } from "../../supabase/functions/_shared/endpoint/documentation.ts";
 import { cacheControlOf } from "../../supabase/functions/_shared/endpoint/answer-memory.ts";
 import { type ErrorCode, errorCodes } from "../../supabase/functions/_shared/errors/error-codes.ts";
-import { type Declaration, errorsOf } from "../../supabase/functions/_shared/endpoint/operation.ts";
+import {
+  type Declaration,
+  errorsOf,
+  operationKey,
+} from "../../supabase/functions/_shared/endpoint/operation.ts";
 import {
   errorSchema,
   reference,
@@ -29,15 +33,18 @@ export function openApiDocument(
   const names = [...endpoints.keys()].sort();
   const schemas = new Schemas(schemaNames);
   const responses = new Map<string, Schema>();
-  const paths = Object.fromEntries(names.map((name) => [
-    `/${name}`,
-    Object.fromEntries(
-      (endpoints.get(name) ?? []).map((operation) => [
-        operation.method.toLowerCase(),
-        describe(name, operation, documentations.get(name)?.[operation.method], schemas, responses),
-      ]),
-    ),
-  ]));
+  const paths: Record<string, Record<string, Schema>> = {};
+  for (const name of names) {
+    for (const operation of endpoints.get(name) ?? []) {
+      const { method, path } = operation;
+      const place = path === undefined ? `/${name}` : `/${name}/${path}`;
+      const documentation = documentations.get(name)?.[operationKey(operation)];
+      paths[place] = {
+        ...paths[place],
+        [method.toLowerCase()]: describe(name, operation, documentation, schemas, responses),
+      };
+    }
+  }
   return {
     openapi: "3.1.0",
     info: {
@@ -93,9 +100,11 @@ function describe(
     policies,
     bodyIsOptional,
   } = operation;
+  const parameters = Array.from(operation.path?.matchAll(/\{(\w+)\}/g) ?? [], ([, name = ""]) => name);
   const words = [
     method.toLowerCase(),
     ...endpoint.split("-").map((word) => word[0]?.toUpperCase() + word.slice(1)),
+    ...parameters.map((name) => `By${name[0]?.toUpperCase()}${name.slice(1)}`),
   ];
   const isConditional = response[304] === null;
   const content = request
@@ -111,6 +120,13 @@ function describe(
     security: security[auth],
     ...(policies?.length ? { "x-rate-limit-policies": policies } : {}),
     parameters: [
+      ...parameters.map((name) => ({
+        name,
+        in: "path",
+        required: true,
+        schema: { type: "string" },
+        ...exampleOf(documentation.path?.[name]),
+      })),
       ...(idempotencyKey ? [reference("parameters", "IdempotencyKey")] : []),
       ...(query ? queryParameters(query, documentation.query) : []),
       ...(isConditional ? [reference("parameters", "IfNoneMatch")] : []),

@@ -8,6 +8,7 @@ import {
   declaredOperations,
   generateClientTypes,
   generateOpenApi,
+  labelOf,
   openApiFile,
 } from "./generate-openapi.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -89,9 +90,9 @@ Deno.test("each operation says who may call it, and what it may answer", () => {
     public: [[], ["secretKey"]],
   };
   for (const [name, operations] of endpoints) {
-    assert.equal(Object.keys(document.paths[`/${name}`]).length, operations.length, name);
     for (const operation of operations) {
-      const described = document.paths[`/${name}`][operation.method.toLowerCase()];
+      const [method = "", place] = labelOf(name, operation).split(" ");
+      const described = document.paths[`/${place}`][method.toLowerCase()];
       assert.deepEqual(
         described.security.map((scheme: Json) => Object.keys(scheme)),
         schemes[operation.auth],
@@ -100,8 +101,7 @@ Deno.test("each operation says who may call it, and what it may answer", () => {
 
       const codes = errorsOf(operation);
       for (const code of codes) {
-        const response =
-          whole.paths[`/${name}`][operation.method.toLowerCase()].responses[errorCodes[code].status];
+        const response = whole.paths[`/${place}`][method.toLowerCase()].responses[errorCodes[code].status];
         assert.equal(
           response.content["application/json"].examples[code].value.error.code,
           code,
@@ -115,12 +115,16 @@ Deno.test("each operation says who may call it, and what it may answer", () => {
       assert.deepEqual(Object.keys(described.responses).sort(), [...new Set(statuses)].sort(), name);
     }
   }
+  const described = Object.values<Json>(document.paths).flatMap((path) => Object.keys(path));
+  assert.equal(described.length, [...endpoints.values()].flat().length);
 });
 
 Deno.test("a keyed operation asks for the key, and no other does", () => {
   for (const [name, operations] of endpoints) {
-    for (const { method, idempotencyKey } of operations) {
-      const { parameters } = document.paths[`/${name}`][method.toLowerCase()];
+    for (const operation of operations) {
+      const { idempotencyKey } = operation;
+      const [method = "", place] = labelOf(name, operation).split(" ");
+      const { parameters } = document.paths[`/${place}`][method.toLowerCase()];
       const keys = parameters.map((parameter: Json) => resolve(parameter.$ref ?? "")?.name);
       assert.equal(keys.includes("Idempotency-Key"), idempotencyKey === "required", name);
     }

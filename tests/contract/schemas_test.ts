@@ -19,7 +19,7 @@ interface Declared {
 /** The functions that a file makes, in their order. */
 function functionsOf(path: string, text: string): Declared[] {
   const statement =
-    /^(--.*\n)?create (?:or replace )?(?:function|procedure) ([a-z_]+\.[a-z_]+)\(\s*([^]*?)(?=^(?:--.*\n)?create |^comment |^grant |(?![^]))/gm;
+    /^(--.*\n)?create (?:or replace )?(?:function|procedure) ([a-z_]+\.[a-z0-9_]+)\(\s*([^]*?)(?=^(?:--.*\n)?create |^comment |^grant |(?![^]))/gm;
   return Array.from(text.matchAll(statement), ([, above, name = "", rest = ""]) => ({
     name,
     path,
@@ -93,6 +93,7 @@ const ofTheOperator = [
   "credits.statement",
   "ops.make_admin",
   "ops.remove_admin",
+  "ops.switch_flag",
   "ops.trace",
   "ops.trace_job",
 ];

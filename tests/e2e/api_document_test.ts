@@ -5,7 +5,9 @@ import { startStack } from "../../local/stack.ts";
 import { statusOf } from "../../local/served.ts";
 import { patience } from "../../local/testing/patience.ts";
 import { fences, readDocument } from "../contract/documents.ts";
-import { declaredOperations, documentations } from "../contract/generate-openapi.ts";
+import { operationKey } from "../../supabase/functions/_shared/endpoint/operation.ts";
+import { allOperations } from "../operations.ts";
+import { documentations } from "../contract/generate-openapi.ts";
 import { cloneTemplate } from "../database/harness.ts";
 import { errorOf } from "./support/answer.ts";
 
@@ -29,7 +31,7 @@ const psql = `
 interface Call {
   readonly status: number;
   readonly method: string;
-  readonly endpoint: string;
+  readonly place: string;
   readonly body: string;
 }
 
@@ -37,9 +39,9 @@ async function callsIn(directory: string): Promise<Call[]> {
   const lines = (await Deno.readTextFile(`${directory}/calls`)).trim().split("\n");
   const calls = lines.map(async (line): Promise<Call | null> => {
     const [status, method = "", url = "", file = ""] = line.split(" ");
-    const [, endpoint] = /^\/functions\/v1\/([\w-]+)$/.exec(new URL(url).pathname) ?? [];
-    if (endpoint === undefined) return null;
-    return { status: Number(status), method, endpoint, body: await Deno.readTextFile(file) };
+    const [, place] = /^\/functions\/v1\/([\w/-]+)$/.exec(new URL(url).pathname) ?? [];
+    if (place === undefined) return null;
+    return { status: Number(status), method, place, body: await Deno.readTextFile(file) };
   });
   return (await Promise.all(calls)).filter((call) => call !== null);
 }
@@ -71,25 +73,23 @@ Deno.test("every example in curl of docs/api.md is answered as it says", async (
 
   const calls = await callsIn(walk);
   const documented = await documentations();
-  for (const [name, operations] of await declaredOperations()) {
-    for (const { method, response, mediaType } of operations) {
-      const what = `${method} ${name}`;
-      const answers = calls.filter((call) => call.endpoint === name && call.method === method);
-      assert.ok(answers.length > 0, `${what} has no example`);
-      const refused = documented.get(name)?.[method]?.walk?.refused;
-      for (const { status, body } of answers) {
-        if (refused !== undefined) {
-          assert.equal(status, refused, `${what}: ${body}`);
-          errorOf({ status, headers: new Headers(), body: JSON.parse(body) });
-          continue;
-        }
-        assert.ok(status in response, `${what}: ${status} ${body}`);
-        const schema = response[status] ?? null;
-        if (schema === null) assert.equal(body, "", what);
-        else {
-          const read = mediaType === undefined ? JSON.parse(body) : body;
-          assert.equal(z.safeParse(schema, read).error, undefined, `${what}: ${body}`);
-        }
+  for (const operation of allOperations) {
+    const { name, method, place, response, mediaType, operation: what } = operation;
+    const answers = calls.filter((call) => call.place === place && call.method === method);
+    assert.ok(answers.length > 0, `${what} has no example`);
+    const refused = documented.get(name)?.[operationKey(operation)]?.walk?.refused;
+    for (const { status, body } of answers) {
+      if (refused !== undefined) {
+        assert.equal(status, refused, `${what}: ${body}`);
+        errorOf({ status, headers: new Headers(), body: JSON.parse(body) });
+        continue;
+      }
+      assert.ok(status in response, `${what}: ${status} ${body}`);
+      const schema = response[status] ?? null;
+      if (schema === null) assert.equal(body, "", what);
+      else {
+        const read = mediaType === undefined ? JSON.parse(body) : body;
+        assert.equal(z.safeParse(schema, read).error, undefined, `${what}: ${body}`);
       }
     }
   }

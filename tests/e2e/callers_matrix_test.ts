@@ -106,7 +106,7 @@ function callsOfStranger(caller: CallerKind, { request, credentials }: Strangers
 }
 
 for (const declared of allOperations) {
-  const { name, method, operation, idempotencyKey } = declared;
+  const { place, method, operation, idempotencyKey } = declared;
   // Refusals first: from then on an isolate may have the catalogue in its memory.
   const expected = answers.get(operation);
   if (expected === undefined) {
@@ -121,7 +121,7 @@ for (const declared of allOperations) {
         ? callsOfStranger(caller, await (strangers ??= prepareStrangers(declared)))
         : [await callOf(declared, caller, columns)];
       for (const { what, headers, request: { query, body } } of calls) {
-        const answer: Answer = await backend.call(`${name}${query}`, {
+        const answer: Answer = await backend.call(`${place}${query}`, {
           method,
           headers: {
             ...headers,

@@ -124,7 +124,7 @@ Deno.test("the guide's code takes a refusal for an answer, in the app's language
 Deno.test("the guide's code asks who may get the prompt, and sends nothing before", async () => {
   const { sql } = backend.database;
   const ask = (isAsked: boolean) =>
-    sql`update ops.feature_flags set is_enabled = ${isAsked} where name = 'processing_consent'`;
+    sql`update ops.feature_flags set is_enabled = ${isAsked} where key = 'processing_consent'`;
   await ask(true);
   try {
     const { kinora } = await backend.signIn(priceOfKling);

@@ -13,7 +13,7 @@ const backend: Backend = shared(startBackend);
 
 async function ask(isAsked: boolean): Promise<void> {
   await backend.database.sql`
-    update ops.feature_flags set is_enabled = ${isAsked} where name = 'processing_consent'`;
+    update ops.feature_flags set is_enabled = ${isAsked} where key = 'processing_consent'`;
 }
 
 const body = { model_id: kling, prompt: "A fox" };

@@ -262,7 +262,7 @@ for (
     const answers = asked.map((operation) => {
       const { query, body } = exampleRequest(operation, { job: job_id, ...signed });
       const key = operation.idempotencyKey === undefined ? {} : { key: crypto.randomUUID() };
-      return account.call(`${operation.name}${query}`, { method: operation.method, body, ...key });
+      return account.call(`${operation.place}${query}`, { method: operation.method, body, ...key });
     });
     for (const answer of await Promise.all(answers)) {
       errorOf(answer, code);

@@ -78,7 +78,7 @@ const untold: Readonly<Record<string, readonly string[]>> = {
 const ofReplays = ["replays"];
 
 for (const operation of operationsBut(elsewhere)) {
-  const { operation: what, name, method, auth, idempotencyKey, policies = [] } = operation;
+  const { operation: what, place, method, auth, idempotencyKey, policies = [] } = operation;
   Deno.test(`${what} asks the Data API as often as its documentation says, and takes the limits that it declares`, async () => {
     // Limits are looked at in whole, and some answers end their caller's account.
     const caller = auth === "admin"
@@ -88,7 +88,7 @@ for (const operation of operationsBut(elsewhere)) {
       : await backend.signIn(10 * priceOfKling);
     const { query, body } = await requestAbout(backend, caller, operation);
     const requestId = crypto.randomUUID();
-    const { status, headers, body: answer } = await backend.call(`${name}${query}`, {
+    const { status, headers, body: answer } = await backend.call(`${place}${query}`, {
       method,
       headers: {
         ...credentialsFor(backend, caller, auth),

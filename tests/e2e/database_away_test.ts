@@ -79,9 +79,9 @@ Deno.test("while the database is away every endpoint answers ERR_6001 at once, a
     timed(guest.call("device-check", { body: { device_token: deviceToken("a phone") } })),
     ...asked.map((operation) => {
       const { query, body } = exampleRequest(operation, { user: guest.id, job: before.job_id, ...signed });
-      const { name, method, auth, idempotencyKey } = operation;
+      const { place, method, auth, idempotencyKey } = operation;
       const key = idempotencyKey === undefined ? {} : { key: crypto.randomUUID() };
-      return timed((auth === "admin" ? admin : guest).call(`${name}${query}`, { method, body, ...key }));
+      return timed((auth === "admin" ? admin : guest).call(`${place}${query}`, { method, body, ...key }));
     }),
   ]);
   for (const answer of answers) {

@@ -72,14 +72,14 @@ Deno.test("work that fails after the answer is recorded under the request that b
 Deno.test("what is switched off is recorded, and is nobody's alarm", async () => {
   const { sql } = backend.database;
   const requestId = crypto.randomUUID();
-  await sql`update ops.feature_flags set is_enabled = false where name = 'generation'`;
+  await sql`update ops.feature_flags set is_enabled = false where key = 'generation'`;
   const body = { model_id: kling, prompt: "Switched off" };
   const answer = await guest.call("generate-video", {
     body,
     key: requestId,
     headers: { "x-request-id": requestId },
   });
-  await sql`update ops.feature_flags set is_enabled = true where name = 'generation'`;
+  await sql`update ops.feature_flags set is_enabled = true where key = 'generation'`;
   assert.deepEqual(errorOf(answer, "ERR_6004").details, { feature: "generation", retry_after: 300 });
   assert.equal((await errorOfRequest(requestId)).severity, "info");
 });

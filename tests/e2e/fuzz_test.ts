@@ -140,13 +140,13 @@ function secretsIn(value: unknown): string[] {
   return Object.entries(value).flatMap(([name, member]) => /^(kid|x|y)$/.test(name) ? [] : secretsIn(member));
 }
 
-async function send(name: string, { method, auth }: Declaration, { query, headers, body }: OddRequest) {
+async function send(place: string, { method, auth }: Declaration, { query, headers, body }: OddRequest) {
   const isSigned = auth === "signed" && body !== null && body.bytes.length % 2 === 0;
   const signature = isSigned
     ? await sign(backend, new TextDecoder().decode(body.bytes), { requestId: crypto.randomUUID() })
     : {};
   const bytes = body?.inPieces ? inPieces(body.bytes) : body?.bytes;
-  const response = await fetch(`${backend.stack.url}/functions/v1/${name}${query}`, {
+  const response = await fetch(`${backend.stack.url}/functions/v1/${place}${query}`, {
     method,
     headers: {
       ...signature,
@@ -216,13 +216,13 @@ function assertRefused({ request }: Declaration, { body }: OddRequest, answer: A
 }
 
 for (const operation of allOperations) {
-  const { name, method, request, rawBody } = operation;
+  const { place, request, rawBody } = operation;
 
-  Deno.test(`${method} ${name} answers anything in the contract's form, and is never at fault`, async () => {
+  Deno.test(`${operation.operation} answers anything in the contract's form, and is never at fault`, async () => {
     const known = await knownValues();
     const theirs = operation.auth === "admin" ? { ...known, ...knownToAdmins() } : known;
     const property = fc.asyncProperty(oddRequests(operation, theirs), async (request) => {
-      const answer = await send(name, operation, request);
+      const answer = await send(place, operation, request);
       assertWellBehaved(operation, request, answer);
       assertRefused(operation, request, answer);
       if (answer.status === errorCodes.ERR_4005.status) guest = await backend.signIn(1_000);

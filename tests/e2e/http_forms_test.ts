@@ -50,7 +50,7 @@ async function send(
     if (value === null) all.delete(name);
     else all.set(name, value.replace("{token}", operation.auth === "admin" ? admin.token : guest.token));
   }
-  const url = new URL(`${backend.stack.url}/functions/v1/${operation.name}${path}${example.query}`);
+  const url = new URL(`${backend.stack.url}/functions/v1/${operation.place}${path}${example.query}`);
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
   return await readAnswer(
     await fetch(url, {

@@ -36,7 +36,7 @@ for (const operation of allOperations.filter(({ auth }) => auth === "user" || au
       ? await requestAbout(backend, other, operation)
       : exampleRequest(operation);
     const ask = () =>
-      caller.call(`${operation.name}${query}`, {
+      caller.call(`${operation.place}${query}`, {
         method: operation.method,
         ...(body === undefined ? {} : { body }),
         ...(operation.idempotencyKey === undefined ? {} : { key: crypto.randomUUID() }),

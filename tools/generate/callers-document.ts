@@ -44,8 +44,8 @@ export function callersDocumentOf(
 ): string {
   const unused = new Set(Object.keys(exceptions));
   const rows = [...endpoints].flatMap(([name, operations]) =>
-    operations.map(({ method, auth, response }) => {
-      const operation = `${method} ${name}`;
+    operations.map(({ method, path, auth, response }) => {
+      const operation = `${method} ${path === undefined ? name : `${name}/${path}`}`;
       unused.delete(operation);
       const { answered = Object.keys(response)[0], ...others } = exceptions[operation] ?? {};
       const answers: Answers = { ...answersOf[auth], ...others };

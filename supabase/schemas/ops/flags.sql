@@ -1,18 +1,38 @@
--- ops: the operator's room. In this order: flags.sql, errors.sql, alerts.sql, metric-types.sql, metrics.sql, retention.sql,
--- admins.sql, credits.sql, safety.sql, views.sql, trace.sql, alert-metrics.sql, alert-rules.sql, incidents.sql,
--- alert-changes.sql, purchases.sql, metric-views.sql, reports.sql, upkeep.sql.
+-- ops: the operator's room. In this order: flags.sql, evaluation.sql, errors.sql, alerts.sql, metric-types.sql, metrics.sql,
+-- retention.sql, admins.sql, flag-changes.sql, credits.sql, safety.sql, views.sql, trace.sql, alert-metrics.sql,
+-- alert-rules.sql, incidents.sql, alert-changes.sql, purchases.sql, metric-views.sql, reports.sql, upkeep.sql, exposures.sql.
 
 create schema ops;
 
--- Switches that the operator turns in the dashboard. A feature without a row is on.
+create type ops.flag_type as enum ('boolean', 'string', 'number', 'object');
+
 create table ops.feature_flags (
-  name text primary key check (char_length(name) between 1 and 100),
-  is_enabled boolean not null default true
+  -- In a URL, and hashed: imurmurhash, which flagd's library uses, knows no other characters.
+  key text primary key check (key ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$'),
+  -- What is disabled has its off variant for everybody, whatever the rules say.
+  is_enabled boolean not null default true,
+  -- One that the backend asks itself, for everybody at once: on or off, without rules.
+  is_switch boolean not null default false,
+  -- Who got which variant is counted, once a user and variant.
+  is_experiment boolean not null default false,
+  -- Counts the changes; who changes a flag by hand need not think of it.
+  version integer not null default 1,
+  type ops.flag_type not null default 'boolean',
+  -- The values by their names, all of the type.
+  variants jsonb not null default '{"on": true, "off": false}',
+  -- Whoever no rule is about.
+  default_variant text not null default 'on',
+  -- While it is disabled; null: whatever the app's code has as its default.
+  off_variant text default 'off',
+  -- In order, the first that fits decides; null for none. ops.flag_faults says what a rule may be.
+  rules jsonb,
+  description text check (char_length(description) between 1 and 500)
 );
 alter table ops.feature_flags enable row level security;
-comment on table ops.feature_flags is 'What is switched off answers ERR_6004 with its name as `feature`.';
+comment on table ops.feature_flags is
+  'Feature flags, the backend''s own switches among them: what such a one switches off answers ERR_6004 with its key as `feature`.';
 
--- Whether a feature is on; one that nobody named is.
+-- Whether a flag is not disabled; one that nobody named is not.
 create function ops.is_enabled(p_feature text)
 returns boolean
 language plpgsql
@@ -20,30 +40,6 @@ stable
 set search_path = ''
 as $$
 begin
-  return coalesce((select f.is_enabled from ops.feature_flags as f where f.name = p_feature), true);
-end;
-$$;
-
-create function ops.switch_flag(p_key text, p_is_enabled boolean, p_admin_id uuid, p_reason text)
-returns boolean
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Turns a flag on or off, and writes down who did it, null being a rule. True where it changed; a second call changes
--- nothing. Locks: the flag.
-declare
-  v_was constant boolean := ops.is_enabled(p_key);
-begin
-  insert into ops.feature_flags as f (name, is_enabled) values (p_key, p_is_enabled)
-  on conflict (name) do update set is_enabled = excluded.is_enabled;
-  if v_was = p_is_enabled then
-    return false;
-  end if;
-  insert into ops.admin_actions (action, admin_id, subject, details, reason, created_at)
-  values ('switch_flag', p_admin_id, 'flag ' || p_key, jsonb_build_object(
-    'before', jsonb_build_object('is_enabled', v_was), 'after', jsonb_build_object('is_enabled', p_is_enabled)
-  ), p_reason, core.now());
-  return true;
+  return coalesce((select f.is_enabled from ops.feature_flags as f where f.key = p_feature), true);
 end;
 $$;

@@ -37,8 +37,8 @@ begin
   -- user while this waited.
   v_account := credits.lock_account(p_user_id);
   select m as model, not accounts.is_out(u) and not u.is_banned as is_active,
-    (select f.is_enabled from ops.feature_flags as f where f.name = 'generation') as is_enabled,
-    (select f.is_enabled from ops.feature_flags as f where f.name = 'processing_consent') as asks_consent, u.accepted_processors,
+    (select f.is_enabled from ops.feature_flags as f where f.key = 'generation') as is_enabled,
+    (select f.is_enabled from ops.feature_flags as f where f.key = 'processing_consent') as asks_consent, u.accepted_processors,
     (select f.pattern from videos.moderation_filters as f where f.action = 'refuse') as pattern
   into v_seen
   from accounts.users as u

@@ -177,6 +177,19 @@ const procedures: Record<string, Procedure> = {
     call: (sql, { userId }) =>
       sql`select api.patch_admin_limits(${userId}, 'request', 'reads', 'a test') as answer`,
   },
+  flags: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) => sql`select api.flags(${userId}, '{}') as answer`,
+  },
+  get_admin_flags: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) => sql`select api.get_admin_flags(${userId}) as answer`,
+  },
+  patch_admin_flags: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) =>
+      sql`select api.patch_admin_flags(${userId}, 'request', 'generation', 'a test', true) as answer`,
+  },
   get_admin_reports: {
     waitsFor: "nobody",
     call: (sql, { userId }) => sql`select api.get_admin_reports(${userId}, 20) as answer`,

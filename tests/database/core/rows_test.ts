@@ -122,6 +122,7 @@ Deno.test("a row that breaks a constraint is not told, whatever people wrote int
   await sql`
     insert into safety.notices (case_id, contact, statement, received_at) values (${caseId}, 'ada', 'mine', now())`;
   await sql`insert into safety.holds (user_id, held_at) values (${userId}, now())`;
+  await sql`insert into ops.exposures (flag, user_id, variant, exposed_at) values ('f', ${userId}, 'on', now())`;
 
   await notify(sql, notificationOf("ONE_TIME_CHARGE", transactionOf({ app_transaction_id: "7" })));
 

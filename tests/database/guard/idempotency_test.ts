@@ -180,9 +180,9 @@ Deno.test("a refusal of the business is replayed even when it would be no more; 
     replayed: true,
   });
 
-  await sql`update ops.feature_flags set is_enabled = false where name = 'generation'`;
+  await sql`update ops.feature_flags set is_enabled = false where key = 'generation'`;
   assert.equal((await generateVideo(sql, user, { key: "off" })).error, "ERR_6004");
-  await sql`update ops.feature_flags set is_enabled = true where name = 'generation'`;
+  await sql`update ops.feature_flags set is_enabled = true where key = 'generation'`;
   assert.equal((await generateVideo(sql, user, { key: "off" })).data?.credits_used, 4);
 });
 

@@ -115,6 +115,13 @@ const sweeps: Record<string, Sweep> = {
       return rows.filter(({ name }) => name !== "its job is there");
     },
   },
+  exposures: {
+    make: (sql, name, age) =>
+      sql`
+        insert into ops.exposures (flag, user_id, variant, exposed_at)
+        values (${name}, gen_random_uuid(), 'on', core.now() - make_interval(secs => ${age}))`,
+    names: (sql) => sql`select e.flag as name from ops.exposures as e`,
+  },
   idempotency_keys: {
     make: (sql, name, age) =>
       sql`

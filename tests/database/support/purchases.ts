@@ -159,5 +159,5 @@ export async function makeVideo(
 }
 
 export async function setFlag(sql: Sql, name: "purchases" | "sandbox_purchases", isEnabled: boolean) {
-  await sql`update ops.feature_flags set is_enabled = ${isEnabled} where name = ${name}`;
+  await sql`update ops.feature_flags set is_enabled = ${isEnabled} where key = ${name}`;
 }

@@ -204,9 +204,9 @@ Deno.test("what is switched off, and a limiter that is gone, refuse the whole in
   const items = [itemOf("cheap"), itemOf("cheap")];
   for (const mode of ["all", "any"] as const) {
     const key = crypto.randomUUID();
-    await sql`update ops.feature_flags set is_enabled = false where name = 'generation'`;
+    await sql`update ops.feature_flags set is_enabled = false where key = 'generation'`;
     const off = await generateVideos(sql, userId, mode, items, { key });
-    await sql`update ops.feature_flags set is_enabled = true where name = 'generation'`;
+    await sql`update ops.feature_flags set is_enabled = true where key = 'generation'`;
     assert.deepEqual([off.error, off.details], ["ERR_6004", { feature: "generation" }]);
     const [policy] =
       await sql`delete from guard.policies where name = 'video_generation' returning name, scope, max_hits, window_seconds, counts, on_failure, is_logged`;

@@ -22,8 +22,11 @@ export interface Answer {
   readonly body: unknown;
 }
 
-/** The body of every error, and nothing beside it. */
+/** The body of every error, and nothing beside it but what OFREP asks for. */
 const errorBody = z.strictObject({
+  key: z.string().optional(),
+  errorCode: z.string().optional(),
+  errorDetails: z.string().optional(),
   error: z.strictObject({
     code: z.string().regex(/^ERR_\d{4}$/),
     message: z.string().min(1),

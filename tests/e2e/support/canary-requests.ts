@@ -41,7 +41,7 @@ function exampleOf({ request }: Declaration): { example: Record<string, unknown>
 
 /** Requests that have the canary in each place where a request can have anything. */
 export function requestsWith({ value }: Canary, operation: Operation): Sent[] {
-  const { name: endpoint, method, request, rawBody, query } = operation;
+  const { place: endpoint, method, request, rawBody, query } = operation;
   const { example, fields } = exampleOf(operation);
   const json = { "content-type": "application/json" };
   const keyed = { ...json, "idempotency-key": crypto.randomUUID() };

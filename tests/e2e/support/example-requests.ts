@@ -1,4 +1,5 @@
 /** The request that an operation's documentation shows, so that whatever tries all endpoints knows a new one by itself. */
+import { operationKey } from "../../../supabase/functions/_shared/endpoint/operation.ts";
 import { exampleIds } from "../../../supabase/functions/_shared/endpoint/example-ids.ts";
 import { Project } from "../../../supabase/functions/_shared/videos/contract.ts";
 import { decodeJwt } from "jose";
@@ -20,17 +21,17 @@ export interface Request {
 const documented = await documentations();
 
 /** How often the example may ask the Data API before its answer. */
-export function budgetOf({ name, method }: Operation): number {
-  return documented.get(name)?.[method]?.dataApiCalls ?? 1;
+export function budgetOf(operation: Operation): number {
+  return documented.get(operation.name)?.[operationKey(operation)]?.dataApiCalls ?? 1;
 }
 
 /** The example's request; with `ids` in the place of the example's ids, which are nobody's. */
 export function exampleRequest(
-  { name, method }: Operation,
+  operation: Operation,
   ids: Partial<Record<keyof typeof exampleIds, string>> = {},
 ): Request {
-  const example = documented.get(name)?.[method];
-  if (example === undefined) throw new Error(`${name}/documentation.ts says nothing of ${method}`);
+  const example = documented.get(operation.name)?.[operationKey(operation)];
+  if (example === undefined) throw new Error(`documentation.ts says nothing of ${operation.operation}`);
   const text = Object.entries(ids).reduce(
     (text, [kind, id]) => text.replaceAll(exampleIds[kind as keyof typeof exampleIds], id),
     JSON.stringify({ query: example.query ?? {}, body: example.request }),

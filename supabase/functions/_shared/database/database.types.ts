@@ -168,6 +168,10 @@ export type Database = {
         };
         Returns: Json;
       };
+      "flags": {
+        Args: { "p_context": Json; "p_key"?: string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
       "generate_video": {
         Args: {
           "p_client_reference"?: string;
@@ -214,6 +218,7 @@ export type Database = {
         };
         Returns: Json;
       };
+      "get_admin_flags": { Args: { "p_admin_id": string; "p_session_id"?: string }; Returns: Json };
       "get_admin_limits": { Args: { "p_admin_id": string; "p_session_id"?: string }; Returns: Json };
       "get_admin_reports": {
         Args: {
@@ -333,6 +338,20 @@ export type Database = {
           "p_session_id"?: string;
           "p_throttle_percent"?: number;
           "p_warning"?: number;
+        };
+        Returns: Json;
+      };
+      "patch_admin_flags": {
+        Args: {
+          "p_admin_id": string;
+          "p_default_variant"?: string;
+          "p_is_enabled"?: boolean;
+          "p_is_experiment"?: boolean;
+          "p_key": string;
+          "p_reason": string;
+          "p_request_id": string;
+          "p_rules"?: Json;
+          "p_session_id"?: string;
         };
         Returns: Json;
       };

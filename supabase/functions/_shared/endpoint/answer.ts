@@ -13,7 +13,7 @@ import { isLanguage, type Language, negotiateLanguages, pickLanguage } from "../
 import { fingerprint, parseIdempotencyKey } from "../request/idempotency-key.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Metrics } from "../ops/metrics.ts";
-import { type Declaration, errorsOf } from "./operation.ts";
+import { type Declaration, errorsOf, type Parameters } from "./operation.ts";
 import { type IsolateMemory, memoryOf } from "./isolate-memory.ts";
 import { inputOf } from "../request/request-input.ts";
 import { entityTagOf, isUnchanged } from "./response-headers.ts";
@@ -66,6 +66,7 @@ export function languageOf({ language, ownLanguage }: Exchange): Language {
 /** Rejects with what the service throws, and with AppErrors of its own for what comes before that. */
 export async function answer(
   operation: Declaration,
+  parameters: Parameters,
   exchange: Exchange,
   platform: Platform,
   memory: IsolateMemory,
@@ -78,10 +79,11 @@ export async function answer(
   const isProvedByBody = operation.auth === "signed" && operation.admit === undefined;
   exchange.isAdmitted = operation.admit === undefined && !isProvedByBody;
 
-  const input = await inputOf(operation, request, async (query) => {
+  const given = await inputOf(operation, request, async (query) => {
     await operation.admit?.(query as never, config);
     exchange.isAdmitted = !isProvedByBody;
   });
+  const input = operation.path === undefined ? given : Object.assign({}, given, parameters);
 
   const idempotency: Idempotency | null = operation.idempotencyKey
     ? {

@@ -4,11 +4,15 @@
  */
 import type { Method } from "./operation.ts";
 
-export type Documentation = { readonly [M in Method]?: OperationDocumentation };
+export type Documentation =
+  & { readonly [M in Method]?: OperationDocumentation }
+  & { readonly [operation: `${Method} ${string}`]: OperationDocumentation };
 
 export interface OperationDocumentation {
   /** What it does, and what whoever calls it must know; in Markdown. */
   readonly description: string;
+  /** What stands in the place of the path's braces in an example request. */
+  readonly path?: Readonly<Record<string, string>>;
   /** Parameters of an example request, and its body. */
   readonly query?: Readonly<Record<string, string>>;
   readonly request?: unknown;

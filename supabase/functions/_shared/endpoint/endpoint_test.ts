@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import * as z from "zod/mini";
+import type { AppError } from "../errors/app-error.ts";
+import type { Parameters } from "./operation.ts";
 import type { Answer, Context, Keyed, Port } from "./context.ts";
 import { endpoint } from "./endpoint.ts";
 import { testContext } from "../testing/context.ts";
@@ -108,4 +110,67 @@ Deno.test("a service is tested with fakes of the ports that it names", async () 
   assert.deepEqual(context.lines.map(({ event, prompt }) => [event, prompt]), [["later", "[redacted]"]]);
   const spanish = testContext("user", { language: "es" as const });
   assert.equal(spanish.answerLanguage(), "es");
+});
+
+const errorMembers = ({ code }: AppError, { id }: Parameters) => ({ id: id ?? null, was: code });
+
+/** A service of an operation with a path. */
+function echo(
+  input: z.infer<typeof Request> & { readonly id: string },
+  _context: Context<"user">,
+): Promise<Answer<z.infer<typeof Created>>> {
+  return Promise.resolve({ status: 200, body: { id: `${input.prompt} ${input.id}` } });
+}
+
+Deno.test("operations of one method differ in their paths, whose parameters the service gets beside the body's fields", async () => {
+  const { operations } = endpoint({
+    method: "POST",
+    path: "things/{id}",
+    summary: "Says what it was told",
+    auth: "user",
+    request: Request,
+    response: { 200: Created },
+    errors: [],
+    errorMembers,
+    service: echo,
+  }, {
+    method: "POST",
+    path: "things",
+    summary: "Says that there are no things",
+    auth: "user",
+    request: Request,
+    response: { 200: Created },
+    errors: [],
+    service: ({ prompt }: z.infer<typeof Request>) => Promise.resolve({ status: 200, body: { id: prompt } }),
+  });
+  const server = await testServer(operations);
+  const send = async (path: string, json: unknown = { prompt: "x" }, method = "POST") => {
+    const response = await server.send({ method, path, json });
+    return { status: response.status, allow: response.headers.get("allow"), body: await response.json() };
+  };
+  assert.deepEqual((await send("example/things")).body, { id: "x" });
+  assert.deepEqual((await send("example/things/7")).body, { id: "x 7" });
+  assert.deepEqual((await send("example/things/a%20b%2Fc")).body, { id: "x a b/c" });
+  assert.deepEqual((await send("example/things/%zz")).body, { id: "x %zz" });
+  // What the body says of a parameter is an unknown field, and cannot stand in for it.
+  const refused = await send("example/things/7", { prompt: "x", id: "8" });
+  assert.deepEqual([refused.status, refused.body.id, refused.body.was], [400, "7", "ERR_4008"]);
+  assert.equal(refused.body.error.code, "ERR_4008");
+  for (const path of ["example", "example/others", "example/things/7/8", "example/thing/7"]) {
+    const { status, body } = await send(path);
+    assert.deepEqual([status, Object.keys(body)], [404, ["error"]], path);
+  }
+  const put = await send("example/things/7", { prompt: "x" }, "PUT");
+  assert.deepEqual([put.status, put.allow], [405, "POST, OPTIONS"]);
+});
+
+Deno.test("a service that needs a parameter which the path does not have does not compile", () => {
+  const { ports: _, idempotencyKey: __, ...rest } = declared;
+  const operation = { ...rest, path: "things/{id}", response: { 200: Created }, service: echo } as const;
+  endpoint(operation);
+  // @ts-expect-error: the service asks for an id
+  endpoint({ ...operation, path: "things/{name}" });
+  const { path: ___, ...withoutPath } = operation;
+  // @ts-expect-error: the service asks for an id
+  endpoint(withoutPath);
 });

@@ -2,7 +2,9 @@
 import type * as z from "zod/mini";
 import type { Config } from "../platform/config.ts";
 import type { Answer, Auth, Context, Keyed, Port, SignedInput } from "./context.ts";
+import type { AppError } from "../errors/app-error.ts";
 import { codes, type ErrorCode } from "../errors/error-codes.ts";
+import type { JsonValue } from "../platform/json.ts";
 import type { PolicyName } from "./rate-limiter.ts";
 
 export type Method = "GET" | "POST" | "PATCH" | "DELETE";
@@ -18,6 +20,11 @@ export interface CachePolicy {
 /** What the declaration of an operation may say. */
 export interface Declaration {
   readonly method: Method;
+  /**
+   * What of the URL follows the endpoint's name, where a protocol asks for that: `ofrep/v1/evaluate/flags/{key}`. What stands in
+   * braces is a parameter, which the service gets beside the body's fields.
+   */
+  readonly path?: string;
   /** One line of the OpenAPI document. */
   readonly summary: string;
   readonly auth: Auth;
@@ -44,6 +51,8 @@ export interface Declaration {
   readonly mediaType?: string;
   /** The errors of its own, beside those that `errorsOf` derives from the rest of the declaration. */
   readonly errors: readonly ErrorCode[];
+  /** What the bodies of errors have beside `error`, where a protocol asks for that. */
+  readonly errorMembers?: (error: AppError, parameters: Parameters) => Readonly<Record<string, JsonValue>>;
   /**
    * Of a GET without input, whose answer is the same for everybody and about nobody: how long it is kept, here and by
    * clients. Without it, answers are `no-store`.
@@ -53,11 +62,50 @@ export interface Declaration {
   readonly service: (input: never, context: never) => Promise<Answer<unknown>>;
 }
 
+/** What stands in the URL in the place of the path's braces. */
+export type Parameters = Readonly<Record<string, string>>;
+
+/** An operation among those of its endpoint: its method, and its path where it has one. */
+export type OperationKey = Method | `${Method} ${string}`;
+
+export function operationKey({ method, path }: Pick<Declaration, "method" | "path">): OperationKey {
+  return path === undefined ? method : `${method} ${path}`;
+}
+
+/** The parameters of a path that a URL's segments fit, which follow the endpoint's name; null where they do not. */
+export function parametersOf(
+  { path }: Pick<Declaration, "path">,
+  segments: readonly string[],
+): Parameters | null {
+  const parts = path === undefined ? [] : path.split("/");
+  if (parts.length !== segments.length) return null;
+  const parameters: Record<string, string> = {};
+  for (const [index, part] of parts.entries()) {
+    const segment = segments[index] ?? "";
+    const name = /^\{(\w+)\}$/.exec(part)?.[1];
+    if (name !== undefined) parameters[name] = decoded(segment);
+    else if (part !== segment) return null;
+  }
+  return parameters;
+}
+
+/** What is not encoded as it should be is taken as it stands. */
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
+}
+
+type NamesIn<Path> = Path extends `${string}{${infer Name}}${infer Rest}` ? Name | NamesIn<Rest> : never;
+
 type Output<Schema> = Schema extends z.ZodMiniType ? z.output<Schema> : undefined;
 
 /** What the service gets first: the body where there is one, else the query. */
 export type InputOf<D extends Declaration> = D["rawBody"] extends object ? SignedInput<Output<D["query"]>>
-  : D["request"] extends z.ZodMiniType ? Output<D["request"]>
+  : D["request"] extends z.ZodMiniType
+    ? Output<D["request"]> & { readonly [Name in NamesIn<D["path"]>]: string }
   : Output<D["query"]>;
 
 type PortsOf<D extends Declaration> = D["ports"] extends object

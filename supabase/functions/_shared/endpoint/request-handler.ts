@@ -10,7 +10,7 @@ import { createErrorLog, type ErrorLog } from "../errors/error-log.ts";
 import { errorResponse } from "../errors/error-response.ts";
 import { negotiateLanguage } from "../errors/languages.ts";
 import type { Fields } from "../platform/logger.ts";
-import type { Declaration } from "./operation.ts";
+import { type Declaration, parametersOf } from "./operation.ts";
 import { type IsolateMemory, isolateMemory, refuseStranger } from "./isolate-memory.ts";
 import { setRateLimitHeaders } from "./rate-limiter.ts";
 import { noCode } from "../ops/metric-catalogue.ts";
@@ -71,23 +71,30 @@ async function handle(
   };
   // A HEAD is a GET whose body stays here.
   const method = request.method === "HEAD" ? "GET" : request.method;
-  const operation = operations.find((candidate) => candidate.method === method);
+  const here = operations.flatMap((operation) => {
+    const parameters = parametersOf(operation, path.slice(1));
+    return parameters === null ? [] : [{ operation, parameters }];
+  });
+  const asked = here.find(({ operation }) => operation.method === method);
+  const methods = methodsOf(here.map(({ operation }) => operation));
 
   let response: Response;
   let failure: AppError | null = null;
   try {
-    if (path.length > 1) throw new AppError(codes["resource/not-found"]);
-    if (method === "OPTIONS") response = preflightResponse(methodsOf(operations));
-    else if (operation !== undefined) response = await answer(operation, exchange, platform, memory);
-    else {throw new AppError(codes["request/method-not-allowed"], {
-        headers: { Allow: methodsOf(operations).join(", ") },
+    if (here.length === 0) throw new AppError(codes["resource/not-found"]);
+    if (method === "OPTIONS") response = preflightResponse(methods);
+    else if (asked !== undefined) {
+      response = await answer(asked.operation, asked.parameters, exchange, platform, memory);
+    } else {throw new AppError(codes["request/method-not-allowed"], {
+        headers: { Allow: methods.join(", ") },
       });}
   } catch (error) {
     failure = asAppError(error);
     if (exchange.isAdmitted) exchange.recordError(failure);
     // Nobody whom we know: neither the database nor its error log hears of it.
     else failure = refuseStranger(failure, exchange, memory, platform.now());
-    response = errorResponse(failure, languageOf(exchange), exchange.requestId);
+    const members = asked?.operation.errorMembers?.(failure, asked.parameters);
+    response = errorResponse(failure, languageOf(exchange), exchange.requestId, members);
   }
   if (request.method === "HEAD") response = new Response(null, response);
   const isOverLimit = !exchange.isAdmitted && failure?.code === codes["limit/rate-exceeded"];

@@ -1,6 +1,7 @@
 import type { AppError } from "./app-error.ts";
 import { type ErrorCode, errorCodes, itemDetail, retryAfterOf } from "./error-codes.ts";
 import { errorMessage } from "./error-messages.ts";
+import type { JsonValue } from "../platform/json.ts";
 import type { Language } from "./languages.ts";
 
 /** What is told of an error's details: the registry's keys, how long to wait included, and of several things which it is about. */
@@ -18,9 +19,15 @@ export function shownDetails(
 
 /**
  * The answer to a failure: the only place that builds an error body. It tells the code, the message and the
- * details that the registry lists, and of which item it is; cause, stack and internal text stay behind.
+ * details that the registry lists, and of which item it is, beside the members that the operation's protocol asks for; cause,
+ * stack and internal text stay behind.
  */
-export function errorResponse(error: AppError, language: Language, requestId: string): Response {
+export function errorResponse(
+  error: AppError,
+  language: Language,
+  requestId: string,
+  members: Readonly<Record<string, JsonValue>> = {},
+): Response {
   const { status } = errorCodes[error.code];
   const headers = new Headers(error.headers);
   headers.set("Content-Type", "application/json");
@@ -30,6 +37,7 @@ export function errorResponse(error: AppError, language: Language, requestId: st
   const retryAfter = details["retry_after"];
   if (typeof retryAfter === "number") headers.set("Retry-After", String(retryAfter));
   const body = {
+    ...members,
     error: {
       code: error.code,
       message: errorMessage(error.code, language, details),

@@ -273,3 +273,55 @@ export const Incident = z.object({
   taken_over_by: z.array(z.string()),
 });
 export type Incident = z.infer<typeof Incident>;
+
+export const FlagKey = z.string().check(z.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/));
+
+const variantName = z.string().check(z.regex(/^[A-Za-z0-9._-]{1,100}$/));
+const attributes = z.array(userText(100, { lines: "one" })).check(z.minLength(1), z.maxLength(100));
+const time = z.iso.datetime();
+
+export const FlagShare = z.object({
+  variant: variantName,
+  weight: z.int().check(z.minimum(0), z.maximum(999_999)),
+});
+
+/** Whom a variant is for: whoever fits each of the conditions that are there. It says a variant, or how they are split. */
+export const FlagRule = z.object({
+  users: z.optional(z.array(UserId).check(z.minLength(1), z.maxLength(1_000))),
+  platforms: z.optional(attributes),
+  locales: z.optional(attributes),
+  /** Comparisons that all hold, such as `>=1.2.0`; also with `=`, `!=`, `<`, `<=`, `>`, `^` (the same major) and `~` (the same minor number). */
+  app_versions: z.optional(
+    z.array(z.string().check(z.regex(/^(=|!=|<=?|>=?|\^|~) *[^ =<>~^]{1,100}$/))).check(
+      z.minLength(1),
+      z.maxLength(10),
+    ),
+  ),
+  /** From then on, and before `until`. */
+  from: z.optional(time),
+  until: z.optional(time),
+  variant: z.optional(variantName),
+  /** By weight, in this order; a user stays in theirs while what stands before it only grows. */
+  split: z.optional(z.array(FlagShare).check(z.minLength(1), z.maxLength(20))),
+});
+export type FlagRule = z.infer<typeof FlagRule>;
+
+export const Flag = z.object({
+  key: FlagKey,
+  type: z.enum(["boolean", "string", "number", "object"]),
+  is_enabled: z.boolean(),
+  /** One that the backend asks itself, for everybody at once: it has no rules. */
+  is_switch: z.boolean(),
+  /** Who was given which variant is counted, once a user and variant. */
+  is_experiment: z.boolean(),
+  /** The values by their names. */
+  variants: z.record(z.string(), z.unknown()),
+  default_variant: variantName,
+  /** While it is disabled; null: the app's own default. */
+  off_variant: z.nullable(variantName),
+  rules: z.array(FlagRule),
+  description: z.nullable(z.string()),
+  /** Counts the changes. */
+  version: z.int(),
+});
+export type Flag = z.infer<typeof Flag>;
