@@ -67,8 +67,9 @@ const adminActions: Record<string, string> = {
   admin_actions_amount_check: "action = 'adjust_credits', transfer_id = gen_random_uuid(), amount = 0",
   admin_actions_reason_check: "reason = repeat('Qx7canary', 60)",
   admin_actions_check: "amount = 1",
-  admin_actions_check1: "user_id = null",
-  admin_actions_check2: "job_id = gen_random_uuid()",
+  admin_actions_check1: "action = 'enable_model'",
+  admin_actions_check2: "user_id = null",
+  admin_actions_check3: "job_id = gen_random_uuid()",
   admin_actions_subject_check: "user_id = null, subject = repeat('Qx7canary', 40)",
 };
 
