@@ -1,6 +1,6 @@
 /**
  * What an isolate remembers of answers that are the same for everybody, by the policy of their operation. Nobody is asked for
- * them: neither whether the caller's account is active, nor a rate limit (docs/decisions/0071).
+ * them: neither whether the caller's account is active, nor a rate limit (docs/decisions/0068).
  */
 import { AppError } from "../errors/app-error.ts";
 import { codes } from "../errors/error-codes.ts";
