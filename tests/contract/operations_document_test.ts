@@ -50,6 +50,7 @@ Deno.test("the queries of docs/operations.md and docs/operations/ run, and find 
         )
         insert into purchases.subscriptions (environment, original_transaction_id, owner_id, created_at)
         select p.environment, p.original_transaction_id, p.owner_id, p.created_at from period as p`;
+      await sql`select ops.make_report(r) from unnest('{weekly 2026-11-16,monthly 2026-10-01}'::text[]) as r`;
       const adminId = await createAdmin(sql);
       const webhookId = crypto.randomUUID();
       await sql`select webhooks.add(${webhookId}, 'https://hooks.example.com/', '{alert.raised}', 'v1.eA==')`;

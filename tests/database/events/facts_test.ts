@@ -291,6 +291,20 @@ Deno.test("a report is told when it is made, once", async () => {
   ]);
 });
 
+Deno.test("a webhook is told of a test, and nobody else is", async () => {
+  const ids = [crypto.randomUUID(), crypto.randomUUID()];
+  for (const id of ids) await sql`select webhooks.add(${id}, 'https://hooks.example.com/', '{#}', 'v1.eA==')`;
+  const [webhookId = ""] = ids;
+  await sql`select events.tell('webhook.test', ${
+    sql.json({ webhook_id: webhookId })
+  }, 'webhook', ${webhookId})`;
+  const told = await sql<{ target: string }[]>`
+    select d.target from events.deliveries as d join events.log as l on l.id = d.event_id
+    where l.type = 'webhook.test'`;
+  assert.deepEqual(told.map(({ target }) => target), [webhookId]);
+  await sql`delete from webhooks.webhooks`;
+});
+
 Deno.test("every type of the catalogue was told here, in the form that it declares, and none with a prompt or an open URL", async () => {
   const cancelling = await submit(sql, await startVideo(sql));
   await sql`update videos.jobs set cancel_requested_at = core.now() where id = (

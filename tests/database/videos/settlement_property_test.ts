@@ -52,8 +52,9 @@ for (let part = 1; part <= runs(1, 4); part++) {
 /** A database that writes down every change of a job's status, and every end, and takes nothing new for a closed account. */
 async function watchedDatabase(): Promise<TestDatabase> {
   const database = await testDatabase();
-  // No work of a job's: whether Apple told all of it.
-  await database.sql`delete from core.scheduled_tasks where name = 'read_notification_history'`;
+  // No work of a job's: whether Apple told all of it, and what providers say of our account.
+  await database.sql`
+    delete from core.scheduled_tasks where name in ('read_notification_history', 'read_provider_accounts')`;
   await database.sql`
     create function testing.is_closed(p_job_id uuid) returns boolean language sql as $$
       select exists (

@@ -17,9 +17,18 @@ import {
 import { videoTasks } from "./tasks.ts";
 import { elsewhere, lost, queued, setting } from "../testing/video-tasks.ts";
 
-Deno.test("there is a handler for each kind of task that a job has", () => {
+Deno.test("there is a handler for each kind of task that videos have", () => {
   assert.deepEqual(Object.keys(videoTasks).sort(), [
-    ...["cancel", "delete_files", "fingerprint", "poll", "store", "submit", "tidy_upload"],
+    ...[
+      "cancel",
+      "delete_files",
+      "fingerprint",
+      "poll",
+      "read_provider_accounts",
+      "store",
+      "submit",
+      "tidy_upload",
+    ],
   ]);
 });
 
