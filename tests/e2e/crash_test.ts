@@ -37,6 +37,8 @@ interface Scenario {
   play(run: Run): Promise<void>;
   /** How the job may end, where the provider took it and where it did not. */
   readonly ends: { readonly taken: readonly string[]; readonly notTaken: readonly string[] };
+  /** Whether the user has deleted the job at the end: what told them of it is gone. */
+  readonly deletes?: boolean;
   /** Whether the user is gone at the end, with all that was theirs. */
   readonly closes?: boolean;
 }
@@ -51,6 +53,7 @@ const stored: Scenario = {
     await until("nothing is left to do", isDone);
   },
   ends: { taken: ["completed"], notTaken: ["failed ERR_5001"] },
+  deletes: true,
 };
 
 const several: Scenario = {
@@ -212,7 +215,10 @@ async function play(prompt: string, scenario: Scenario, target: Point | null): P
 }
 
 /** The job has ended as it may, with its credits where they belong, and nothing is left of it that should not be. */
-async function prove({ guest, prompt }: Run, { ends, closes = false }: Scenario): Promise<void> {
+async function prove(
+  { guest, prompt }: Run,
+  { ends, deletes = false, closes = false }: Scenario,
+): Promise<void> {
   const { sql } = backend.database;
   const report = await backend.stack.simulators.fal.control.report();
   const taken = submissionsOf(report, prompt).filter(({ requestId }) => requestId !== null).length;
@@ -245,7 +251,7 @@ async function prove({ guest, prompt }: Run, { ends, closes = false }: Scenario)
   const [status = ""] = job.end.split(" ");
   assert.deepEqual(
     told.map((event) => ({ ...event })),
-    closes ? [] : [{ type: `video.${status}`, notifications: status === "cancelled" ? 0 : 1 }],
+    closes ? [] : [{ type: `video.${status}`, notifications: deletes || status === "cancelled" ? 0 : 1 }],
     prompt,
   );
   const [user] = await sql`

@@ -18,6 +18,7 @@ import { kling, priceOfKling, requestOf, submissionsOf } from "./support/videos.
 /** Operations that are not asked as the others are, and why. */
 const otherwise: Readonly<Record<string, string>> = {
   "GET health": "tells that it is unhealthy",
+  "GET metrics": "has a key of its own",
   "POST process-jobs": "answers before it asks the database",
   "POST provider-webhook": "is called by the provider, whose delivery is looked at",
 };
@@ -48,6 +49,8 @@ Deno.test("while the database is away every endpoint answers ERR_6001 at once, a
   const refund = () => admin.call("admin-refund-credits", { body: { ...act, amount: 1 }, key: "one-credit" });
   const generate = (prompt: string) =>
     guest.call("generate-video", { body: { model_id: kling, prompt }, key: prompt.replaceAll(" ", "-") });
+  const metrics = () =>
+    fetch(`${stack.url}/functions/v1/metrics`, { headers: { apikey: stack.secretKey } }).then(readAnswer);
   const { control } = stack.simulators.fal;
   // It is made while the database is away.
   await control.rules({ prompt: "Accepted before", runMilliseconds: 60_000 });
@@ -77,6 +80,7 @@ Deno.test("while the database is away every endpoint answers ERR_6001 at once, a
     timed(generate("Asked meanwhile")),
     timed(refund()),
     timed(guest.call("device-check", { body: { device_token: deviceToken("a phone") } })),
+    timed(metrics()),
     ...asked.map((operation) => {
       const { query, body } = exampleRequest(operation, { user: guest.id, job: before.job_id, ...signed });
       const { place, method, auth, idempotencyKey } = operation;

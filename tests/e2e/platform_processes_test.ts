@@ -182,7 +182,7 @@ Deno.test("a first start where somebody has the usual port chooses others, and w
   const { API_URL, DB_URL } = await status(data);
   await dev.end("SIGTERM");
   const written: Record<string, number> = JSON.parse(await Deno.readTextFile(`${data}/ports.json`));
-  assert.equal(Object.keys(written).length, 13);
+  assert.equal(Object.keys(written).length, 14);
   assert.equal(written["gateway"], Number(new URL(API_URL).port));
   assert.equal(written["postgres"], Number(new URL(DB_URL).port));
   for (const port of Object.values(written)) assert(port < 32_768, `the system may give ${port} to anybody`);
