@@ -7,9 +7,10 @@ import { createClient } from "@supabase/supabase-js";
 import { Kinora } from "../client/src/kinora.ts";
 import { readMp4 } from "../supabase/functions/_shared/videos/mp4.ts";
 import { readArguments } from "./arguments.ts";
-import { startDemoServer } from "./demo-server.ts";
-import { creditsWhen, holdDemoDirectory, pushOn, step, watch } from "./demo-steps.ts";
-import { withConnection } from "./postgres/database.ts";
+import { proveLedger, readMetrics, switchModel } from "./demo/operator.ts";
+import { startDemoServer } from "./demo/server.ts";
+import { playShop } from "./demo/shop.ts";
+import { holdDemoDirectory, pushOn, step, watch } from "./demo/steps.ts";
 import { exitOnTermination, unlessTerminating } from "./processes/process.ts";
 import { defaultDirectory, demoDirectory, firstCalls, showStep, writeStatus } from "./served.ts";
 import { newPushToken } from "./simulators/apns/apns.ts";
@@ -67,25 +68,7 @@ async function play(): Promise<void> {
   );
   const model = models[0];
   assert(model);
-
-  const [first, second] = models;
-  assert(first && second);
-  const switched = await step(
-    "a flag",
-    `offers half of the guests ${second.name}`,
-    async () => {
-      const rules = [{ split: [{ variant: "new", weight: 50 }, { variant: "old", weight: 50 }] }];
-      await withConnection(stack.databaseUrl, (sql) =>
-        sql`
-          insert into ops.feature_flags (key, type, variants, default_variant, off_variant, rules)
-          values ('first_model', 'string', ${sql.json({ old: first.id, new: second.id })}, 'old', 'old', ${
-          sql.json(rules)
-        })`);
-      return await Promise.all(Array.from({ length: 20 }, () => modelOfGuest(stack)));
-    },
-    (offered) => `${offered.filter((id) => id === second.id).length} of ${offered.length} get it`,
-  );
-  assert.deepEqual(new Set(switched), new Set([first.id, second.id]));
+  await switchModel(stack, models);
 
   const request = { model_id: model.id, prompt: "A red fox runs through fresh snow at dawn" };
   const intention = {
@@ -173,80 +156,7 @@ async function play(): Promise<void> {
   const left = profile.credits_remaining;
   assert.equal(left, 10 - accepted.credits_used, "The failed video's credits are back");
 
-  const store = stack.simulators.appStore;
-  const pack = { productId: "credits_10", appAccountToken: profile.app_account_token };
-  const purchase = await step(
-    "buy credits",
-    "what StoreKit gives the app",
-    async () => {
-      const { signed, transactionId } = await store.do({ deed: "buy", ...pack });
-      assert(transactionId);
-      const purchase = await kinora.purchases.present({
-        signed: signed ?? "",
-        finish: () => Promise.resolve(),
-      });
-      assert(purchase);
-      return { ...purchase, transactionId };
-    },
-    ({ credits_added, credits_remaining }) => `${credits_added} credits, ${credits_remaining} left`,
-  );
-  assert.equal(purchase.credits_remaining, left + 10);
-
-  const spent = await step(
-    "spend them",
-    "three more videos",
-    async () => {
-      const jobs = await Promise.all([1, 2, 3].map(() => kinora.generate(request)));
-      const ends = await Promise.all(jobs.map(({ job_id }) => watch(kinora, job_id)));
-      for (const { last } of ends) assert.equal(last.status, "completed");
-      return await kinora.credits();
-    },
-    ({ credits_remaining }) => `completed, ${credits_remaining} credits left`,
-  );
-  const refunded = await step(
-    "refund",
-    "Apple gives the money back, and tells us",
-    async () => {
-      await store.do({ deed: "refund", transactionId: purchase.transactionId });
-      return await creditsWhen(kinora, ({ credits_owed }) => credits_owed > 0);
-    },
-    ({ credits_remaining, credits_owed }) =>
-      `${credits_remaining} credits left, ${credits_owed} owed: they were spent`,
-  );
-  assert.deepEqual(
-    [refunded.credits_remaining, refunded.credits_owed],
-    [0, 10 - spent.credits_remaining],
-  );
-  const again = await step(
-    "buy again",
-    "the app is closed: only Apple tells us",
-    async () => {
-      await store.do({ deed: "buy", ...pack });
-      return await creditsWhen(kinora, ({ credits_owed }) => credits_owed === 0);
-    },
-    ({ credits_remaining }) => `the debt is paid first, ${credits_remaining} credits left`,
-  );
-  assert.equal(again.credits_remaining, 10 - refunded.credits_owed);
-
-  const subscribed = await step(
-    "subscribe",
-    "and go to a higher level at once",
-    async () => {
-      const appAccountToken = profile.app_account_token;
-      const { transactionId } = await store.do({
-        deed: "subscribe",
-        productId: "plus_monthly",
-        appAccountToken,
-      });
-      assert(transactionId);
-      const before = await creditsWhen(kinora, (now) => now.credits_remaining > again.credits_remaining);
-      await store.do({ deed: "upgrade", subscription: transactionId, productId: "pro_monthly" });
-      return await creditsWhen(kinora, (now) => now.credits_remaining > before.credits_remaining);
-    },
-    ({ credits_remaining }) =>
-      `the rest of the first period is taken back, ${credits_remaining} credits left`,
-  );
-  assert.equal(subscribed.credits_remaining, again.credits_remaining + 100);
+  const subscribed = await playShop(kinora, stack, { profile, left, request });
   const imageModel = models.find(({ requires_image }) => requires_image);
   assert(imageModel);
   const animated = await step(
@@ -295,45 +205,8 @@ async function play(): Promise<void> {
   );
   assert.deepEqual([merged.credits_moved, merged.credits_remaining], [10, animated.credits_remaining + 10]);
 
-  await step(
-    "ledger's proof",
-    "credits.reconcile(true)",
-    () =>
-      withConnection(stack.databaseUrl, async (sql) => {
-        const violations = await sql`select * from credits.reconcile(true)`;
-        const [sums] = await sql`
-        select sum(e.amount)::int as total, count(*)::int as entries from credits.entries as e`;
-        return { violations, sums };
-      }),
-    ({ violations, sums }) => {
-      assert.deepEqual([violations.length, sums?.total], [0, 0]);
-      return `${sums?.entries} entries sum to ${sums?.total}, no violation, ${merged.credits_remaining} credits left`;
-    },
-  );
-
-  await step(
-    "metrics",
-    "GET metrics, as Prometheus asks it",
-    async () => {
-      const response = await fetch(`${stack.url}/functions/v1/metrics`, {
-        headers: { apikey: stack.secretKey },
-      });
-      assert.equal(response.status, 200);
-      return await response.text();
-    },
-    (metrics) => {
-      // The sum over all labels that have this among them.
-      const sumOf = (name: string, label = "") =>
-        metrics.split("\n").filter((line) => line.startsWith(`${name}{`) && line.includes(label))
-          .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
-      const videos = sumOf("kinora_jobs_ended_last_hour", 'status="completed"');
-      assert.ok(videos > 0);
-      return `${videos} videos, ${sumOf("kinora_credits_moved_last_hour", 'kind="spent"')} credits spent, ` +
-        `${sumOf("kinora_requests_total")} requests and ${
-          sumOf("kinora_data_api_calls_total")
-        } calls of the database told so far`;
-    },
-  );
+  await proveLedger(stack, merged.credits_remaining);
+  await readMetrics(stack);
 
   if (options.serve) {
     await writeStatus(demoDirectory, stack);
@@ -346,21 +219,6 @@ Serving until Ctrl-C; data and keys go with it (deno task dev keeps them).
 ${firstCalls(stack)}`);
     await new Promise(() => {});
   }
-}
-
-/** Which model an app offers first to a new guest, as OpenFeature's SDKs ask it. */
-async function modelOfGuest(
-  { url, publishableKey }: { url: string; publishableKey: string },
-): Promise<unknown> {
-  const guest = createClient(url, publishableKey, {
-    auth: { persistSession: false, autoRefreshToken: false },
-  });
-  await guest.auth.signInAnonymously();
-  const { data, error } = await guest.functions.invoke("flags/ofrep/v1/evaluate/flags/first_model", {
-    body: { context: {} },
-  });
-  if (error !== null) throw error;
-  return data.value;
 }
 
 await unlessTerminating(play);

@@ -1,9 +1,9 @@
 /** Another server of the demo's operator, which is told what happens and believes it by its signature alone. */
 import { createClient } from "@supabase/supabase-js";
 import { Webhook } from "standardwebhooks";
-import { withConnection } from "./postgres/database.ts";
-import { type ReceivedMessage, startReceiver } from "./simulators/receiver/receiver.ts";
-import type { Stack } from "./stack.ts";
+import { withConnection } from "../postgres/database.ts";
+import { type ReceivedMessage, startReceiver } from "../simulators/receiver/receiver.ts";
+import type { Stack } from "../stack.ts";
 
 export interface DemoServer {
   /** The first message of a type, once it is there. Throws where its signature is not right, or it does not come. */

@@ -1,11 +1,11 @@
 /** What the demo's steps have in common: how they are told, and how an app waits for what comes. */
 import { strict as assert } from "node:assert";
 import * as z from "zod";
-import type { Kinora, WatchedJob } from "../client/src/kinora.ts";
-import { refuse } from "./arguments.ts";
-import { DirectoryInUseError, openDirectory } from "./directory.ts";
-import { demoDirectory, removeStatus } from "./served.ts";
-import type { ApnsSimulator } from "./simulators/apns/apns.ts";
+import type { Kinora, WatchedJob } from "../../client/src/kinora.ts";
+import { refuse } from "../arguments.ts";
+import { DirectoryInUseError, openDirectory } from "../directory.ts";
+import { demoDirectory, removeStatus } from "../served.ts";
+import type { ApnsSimulator } from "../simulators/apns/apns.ts";
 
 const bold = (text: string) => `\x1b[1m${text}\x1b[0m`;
 
