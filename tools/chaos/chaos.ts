@@ -1,6 +1,6 @@
 /**
- * `deno task chaos`: clients buy credits and generate videos while Apple, providers and servers that are told of it fail in all their ways, and functions and database are killed
- * and started again. At the end everything is drained, and a table tells what became of every job and purchase. The exit code is 0
+ * `deno task chaos`: clients buy credits and generate videos while Apple, providers, and servers and devices that are told of it fail in all their
+ * ways, and functions and database are killed and started again. At the end everything is drained, and a table tells what became of every job and purchase. The exit code is 0
  * where nothing was lost and nothing charged twice.
  */
 import { setTimeout as pause } from "node:timers/promises";
@@ -9,6 +9,7 @@ import { type Client, closeAccount, generateVideos, newClient, type Tally } from
 import { isPossible, letTimePass, notTried, strikeWith } from "./disasters.ts";
 import { type Disaster, disasters, drawDisaster, randomNumbers, seedOf } from "./faults.ts";
 import { guestCredits, mergeGuests, prepareGuests } from "./merges.ts";
+import { failToPush, judgePushes, registerPhones } from "./phones.ts";
 import { buyCredits, endSubscriptions, judgeSales } from "./shop.ts";
 import { startServers } from "./servers.ts";
 import { judge, type Verdict } from "./verdict.ts";
@@ -76,6 +77,7 @@ export async function chaos(
     });
   }
 
+  await registerPhones(guests);
   for (const id of await onDatabase((sql) => leaveUndone(sql, backlog))) {
     tally.accepted.set(id, "left undone");
   }
@@ -102,7 +104,9 @@ export async function chaos(
     }),
     (async () => {
       const random = randomNumbers(seedOf(seed, 2_000));
-      for (; !isOver(); await pause(500)) await servers.misbehave(random);
+      for (; !isOver(); await pause(500)) {
+        await Promise.all([servers.misbehave(random), failToPush(stack, random)]);
+      }
     })(),
   ]);
   await servers.mend();
@@ -116,6 +120,7 @@ export async function chaos(
   minutes += await drain(stack);
   const sales = await onDatabase((sql) => judgeSales(sql, stack));
   const told = await onDatabase((sql) => servers.judge(sql));
+  const pushed = await onDatabase((sql) => judgePushes(sql, stack));
   const merging = [...devices.values()].flat().map(({ userId }) => userId);
   const merges = await onDatabase((sql) =>
     sql`select from accounts.merges as m where m.guest_id = any(${merging}::uuid[])`
@@ -134,7 +139,7 @@ export async function chaos(
   const verdict = await onDatabase((sql) => judge(sql, stack, tally, given));
   return {
     ...verdict,
-    problems: [...sales.problems, ...told.problems, ...verdict.problems],
+    problems: [...sales.problems, ...told.problems, ...pushed.problems, ...verdict.problems],
     rows: [
       ...[...counts].sort().map(([what, times]): [string, string] => [`disaster: ${what}`, `${times}`]),
       ["guests merged", `${merges.length}`],
@@ -142,6 +147,7 @@ export async function chaos(
       ["minutes until nothing was left to do", minutes.toFixed(1)],
       ...sales.rows,
       ...told.rows,
+      ...pushed.rows,
       ...verdict.rows,
     ],
   };
