@@ -4139,11 +4139,12 @@ volatile
 set search_path = ''
 as $$
 -- Claims tasks, see queue.claim, and tells a worker of them: a list of `{ task_id, kind, subject, owner_id, attempt,
--- payload, facts }`, first what is most urgent. `facts` is what its kind says of its subject; null where it says nothing
--- or cannot, which is for that task's attempt to report and stops no other's.
+-- payload, facts }`, first what is most urgent. `facts` is what its kind says of its subject, null where it says nothing.
+-- It is not there where it cannot be had, which is for that task's attempt to report and stops no other's.
 declare
   v_task record;
   v_facts jsonb;
+  v_are_known boolean;
   v_tasks jsonb := '[]';
 begin
   for v_task in
@@ -4153,17 +4154,19 @@ begin
     order by t.priority, t.id
   loop
     v_facts := null;
+    v_are_known := true;
     if v_task.facts is not null then
       begin
         execute format('select %s($1)', v_task.facts) into v_facts using v_task.subject;
       exception when others then
+        v_are_known := false;
         raise warning 'the facts for task % cannot be had: %', v_task.id, sqlerrm;
       end;
     end if;
-    v_tasks := v_tasks || jsonb_build_object(
+    v_tasks := v_tasks || (jsonb_build_object(
       'task_id', v_task.id, 'kind', v_task.kind, 'subject', v_task.subject, 'owner_id', v_task.owner_id,
-      'attempt', v_task.attempts, 'payload', v_task.payload, 'facts', v_facts
-    );
+      'attempt', v_task.attempts, 'payload', v_task.payload
+    ) || case when v_are_known then jsonb_build_object('facts', v_facts) else '{}' end);
   end loop;
   return v_tasks;
 end;
@@ -12401,8 +12404,8 @@ volatile
 set search_path = ''
 as $$
 -- Changes what is not null of a webhook. One that is disabled hears nothing, and what waited for it is dropped; one that is
--- enabled again hears what happens from now on, and has its five days anew. A second call changes nothing. The caller has
--- locked it. Locks: its deliveries → their tasks.
+-- enabled again hears what happens from now on; that one, and one that is moved, has its five days anew. A second call
+-- changes nothing. The caller has locked it. Locks: its deliveries → their tasks.
 declare
   v_webhook webhooks.webhooks;
 begin
@@ -12413,7 +12416,9 @@ begin
         when coalesce(p_is_enabled, w.is_enabled) then null
         else coalesce(w.disabled_reason, 'admin')
       end,
-      failing_since = case when p_is_enabled and not w.is_enabled then null else w.failing_since end
+      failing_since = case
+        when coalesce(w.is_enabled or not p_is_enabled, true) and coalesce(p_url = w.url, true) then w.failing_since
+      end
   where w.id = p_id
   returning w.* into v_webhook;
   if v_webhook.is_enabled then
@@ -12559,7 +12564,7 @@ begin
   v_now := core.now();
   v_reason := case
     when (p_answer ->> 'status')::integer = 410 then 'gone'
-    when v_webhook.failing_since <= v_now - interval '5 days' then 'failing'
+    when p_answer is not null and v_webhook.failing_since <= v_now - interval '5 days' then 'failing'
   end;
   if v_reason is not null then
     update webhooks.webhooks as w
@@ -12571,7 +12576,8 @@ begin
     ));
     return 'disabled';
   end if;
-  if v_webhook.failing_since is null then
+  -- What failed before the server was asked says nothing of it.
+  if v_webhook.failing_since is null and p_answer is not null then
     update webhooks.webhooks as w set failing_since = v_now where w.id = v_webhook.id;
   end if;
   return queue.retry(p_task_id, p_attempt, p_failure, extract(epoch from greatest(

@@ -22,7 +22,15 @@ const event = {
 
 /** One attempt: what it told the database, and what the web met of it. */
 async function attempt(
-  { answer, url = "https://hooks.example.com/kinora", data = event.data, facts, sealedWith = key, away }: {
+  {
+    answer,
+    url = "https://hooks.example.com/kinora",
+    data = event.data,
+    facts,
+    sealedWith = key,
+    away,
+    isUnknown,
+  }: {
     answer?: FakeAnswer | Error;
     url?: string;
     data?: Record<string, unknown>;
@@ -30,6 +38,8 @@ async function attempt(
     sealedWith?: string;
     /** Whether the functions have no key. */
     away?: boolean;
+    /** Whether the database could say nothing of the delivery. */
+    isUnknown?: boolean;
   } = {},
 ) {
   const secret = newSecret();
@@ -41,7 +51,7 @@ async function attempt(
     owner_id: null,
     attempt: 2,
     payload: {},
-    facts: facts === undefined ? { event: { ...event, data }, webhook } : facts,
+    ...(isUnknown ? {} : { facts: facts === undefined ? { event: { ...event, data }, webhook } : facts }),
   };
   const web = fakeWeb({
     names: { "hooks.example.com": ["93.184.215.14"], "inside.example.com": ["10.0.0.1"] },
@@ -149,6 +159,12 @@ Deno.test("where there is nobody to tell any more nothing is sent, and the task 
   const { ended, events } = await attempt({ facts: null });
   assert.deepEqual([ended.p_answer, events], [null, []]);
   assert(ended.p_failure);
+});
+
+Deno.test("where the database could not say what is to be told, that is why nothing is sent", async () => {
+  const { ended, events } = await attempt({ isUnknown: true });
+  assert.deepEqual([ended.p_answer, events], [null, []]);
+  assert.match(String(ended.p_failure), /could not be read/);
 });
 
 Deno.test("without the key, or with another one, the operator is told, and the message waits", async () => {
