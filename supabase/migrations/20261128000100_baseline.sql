@@ -4763,17 +4763,21 @@ end;
 $$;
 
 create function events.remove_about(p_user_ids uuid[], p_member text, p_values text[])
-returns void
+returns text[]
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- Removes the events of users in whose data a member has one of these values, as events.remove does: nothing is kept of what
--- they were about. Locks: as there.
+-- they were about. Returns the values of which something stays, for the caller to come again with. Locks: as there.
 begin
   perform events.remove(array(
     select l.id from events.log as l where l.user_id = any (p_user_ids) and l.data ->> p_member = any (p_values)
   ));
+  return array(
+    select distinct l.data ->> p_member from events.log as l
+    where l.user_id = any (p_user_ids) and l.data ->> p_member = any (p_values)
+  );
 end;
 $$;
 
@@ -15326,9 +15330,11 @@ volatile
 set search_path = ''
 as $$
 -- The rule `deleted_jobs`: blanks jobs that their users deleted and whose files are gone, but under a legal hold, removes what
--- events tell of them, and returns how many. Locks: jobs that nobody else has locked → what belongs to them.
+-- events tell of them, and returns how many. One of which an event is somebody's at that moment waits for the next call.
+-- Locks: jobs that nobody else has locked → events, which are never waited for → what belongs to the jobs.
 declare
   v_job_ids uuid[];
+  v_waiting text[];
 begin
   select coalesce(array_agg(d.id), '{}') into v_job_ids
   from (
@@ -15339,10 +15345,12 @@ begin
     limit p_batch
     for update skip locked
   ) as d;
-  perform videos.blank_jobs(v_job_ids);
-  perform events.remove_about(
+  -- Before the jobs are blanked: a blank one is not found again.
+  v_waiting := events.remove_about(
     array(select distinct j.user_id from videos.jobs as j where j.id = any (v_job_ids)), 'job_id', v_job_ids::text[]
   );
+  v_job_ids := array(select j.id from unnest(v_job_ids) as j (id) where j.id::text <> all (v_waiting));
+  perform videos.blank_jobs(v_job_ids);
   return cardinality(v_job_ids);
 end;
 $$;
