@@ -18896,6 +18896,7 @@ as $$
 -- Counts against `admin`. Locks: rate-limit row → webhook → its deliveries → their tasks.
 declare
   v_caller record;
+  v_refusal jsonb;
   v_before webhooks.webhooks;
   v_after webhooks.webhooks;
 begin
@@ -18905,7 +18906,11 @@ begin
   end if;
 
   select w.* into v_before from webhooks.webhooks as w where w.id = p_webhook_id for no key update;
-  if not found then
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  if v_before.id is null then
     return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
   end if;
   v_after := webhooks.change(p_webhook_id, p_url, p_types, p_is_enabled);
@@ -18942,6 +18947,7 @@ as $$
 -- is not there, as in a second call. Counts against `admin`. Locks: rate-limit row → webhook → its deliveries → their tasks.
 declare
   v_caller record;
+  v_refusal jsonb;
   v_webhook webhooks.webhooks;
 begin
   v_caller := ops.enter_admin(p_admin_id, 'admin-webhooks', p_session_id);
@@ -18949,10 +18955,15 @@ begin
     return v_caller.refusal;
   end if;
 
-  delete from webhooks.webhooks as w where w.id = p_webhook_id returning w.* into v_webhook;
-  if not found then
+  select w.* into v_webhook from webhooks.webhooks as w where w.id = p_webhook_id for update;
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  if v_webhook.id is null then
     return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
   end if;
+  delete from webhooks.webhooks as w where w.id = p_webhook_id;
   perform webhooks.silence(p_webhook_id);
   insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
   values (
@@ -19044,6 +19055,7 @@ as $$
 -- call sends it again. Counts against `admin`. Locks: rate-limit row → webhook → delivery → task.
 declare
   v_caller record;
+  v_refusal jsonb;
   v_delivery_id uuid;
   v_webhook webhooks.webhooks;
 begin
@@ -19058,7 +19070,11 @@ begin
     p_webhook_id, (select d.target from events.deliveries as d where d.id = p_delivery_id and d.channel = 'webhook')
   )
   for no key update;
-  if not found then
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  if v_webhook.id is null then
     return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
   end if;
   if not v_webhook.is_enabled then
