@@ -94,7 +94,7 @@ begin
         'token', t.token, 'environment', t.environment, 'registered_at', t.registered_at,
         -- What no server has seen tells nobody anything, so that any hash will do.
         'apns_id', md5(p_delivery_id::text || t.token)::uuid
-      ))
+      ) order by t.registered_at, t.token)
       -- Whose guests came with devices of theirs may have more than ten, until they register another.
       from (
         select d.* from notify.push_tokens as d
