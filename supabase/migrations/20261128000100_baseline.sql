@@ -4139,11 +4139,12 @@ volatile
 set search_path = ''
 as $$
 -- Claims tasks, see queue.claim, and tells a worker of them: a list of `{ task_id, kind, subject, owner_id, attempt,
--- payload, facts }`, first what is most urgent. `facts` is what its kind says of its subject; null where it says nothing
--- or cannot, which is for that task's attempt to report and stops no other's.
+-- payload, facts }`, first what is most urgent. `facts` is what its kind says of its subject, null where it says nothing.
+-- It is not there where it cannot be had, which is for that task's attempt to report and stops no other's.
 declare
   v_task record;
   v_facts jsonb;
+  v_are_known boolean;
   v_tasks jsonb := '[]';
 begin
   for v_task in
@@ -4153,17 +4154,19 @@ begin
     order by t.priority, t.id
   loop
     v_facts := null;
+    v_are_known := true;
     if v_task.facts is not null then
       begin
         execute format('select %s($1)', v_task.facts) into v_facts using v_task.subject;
       exception when others then
+        v_are_known := false;
         raise warning 'the facts for task % cannot be had: %', v_task.id, sqlerrm;
       end;
     end if;
-    v_tasks := v_tasks || jsonb_build_object(
+    v_tasks := v_tasks || (jsonb_build_object(
       'task_id', v_task.id, 'kind', v_task.kind, 'subject', v_task.subject, 'owner_id', v_task.owner_id,
-      'attempt', v_task.attempts, 'payload', v_task.payload, 'facts', v_facts
-    );
+      'attempt', v_task.attempts, 'payload', v_task.payload
+    ) || case when v_are_known then jsonb_build_object('facts', v_facts) else '{}' end);
   end loop;
   return v_tasks;
 end;
@@ -4760,17 +4763,21 @@ end;
 $$;
 
 create function events.remove_about(p_user_ids uuid[], p_member text, p_values text[])
-returns void
+returns text[]
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- Removes the events of users in whose data a member has one of these values, as events.remove does: nothing is kept of what
--- they were about. Locks: as there.
+-- they were about. Returns the values of which something stays, for the caller to come again with. Locks: as there.
 begin
   perform events.remove(array(
     select l.id from events.log as l where l.user_id = any (p_user_ids) and l.data ->> p_member = any (p_values)
   ));
+  return array(
+    select distinct l.data ->> p_member from events.log as l
+    where l.user_id = any (p_user_ids) and l.data ->> p_member = any (p_values)
+  );
 end;
 $$;
 
@@ -5086,9 +5093,14 @@ begin
         'token', t.token, 'environment', t.environment, 'registered_at', t.registered_at,
         -- What no server has seen tells nobody anything, so that any hash will do.
         'apns_id', md5(p_delivery_id::text || t.token)::uuid
-      ))
-      from notify.push_tokens as t
-      where t.user_id = v_user.id
+      ) order by t.registered_at, t.token)
+      -- Whose guests came with devices of theirs may have more than ten, until they register another.
+      from (
+        select d.* from notify.push_tokens as d
+        where d.user_id = v_user.id
+        order by d.registered_at desc, d.token
+        limit 10
+      ) as t
     ) else '[]' end
   );
 end;
@@ -12401,8 +12413,8 @@ volatile
 set search_path = ''
 as $$
 -- Changes what is not null of a webhook. One that is disabled hears nothing, and what waited for it is dropped; one that is
--- enabled again hears what happens from now on, and has its five days anew. A second call changes nothing. The caller has
--- locked it. Locks: its deliveries → their tasks.
+-- enabled again hears what happens from now on; that one, and one that is moved, has its five days anew. A second call
+-- changes nothing. The caller has locked it. Locks: its deliveries → their tasks.
 declare
   v_webhook webhooks.webhooks;
 begin
@@ -12413,7 +12425,9 @@ begin
         when coalesce(p_is_enabled, w.is_enabled) then null
         else coalesce(w.disabled_reason, 'admin')
       end,
-      failing_since = case when p_is_enabled and not w.is_enabled then null else w.failing_since end
+      failing_since = case
+        when coalesce(w.is_enabled or not p_is_enabled, true) and coalesce(p_url = w.url, true) then w.failing_since
+      end
   where w.id = p_id
   returning w.* into v_webhook;
   if v_webhook.is_enabled then
@@ -12559,7 +12573,7 @@ begin
   v_now := core.now();
   v_reason := case
     when (p_answer ->> 'status')::integer = 410 then 'gone'
-    when v_webhook.failing_since <= v_now - interval '5 days' then 'failing'
+    when p_answer is not null and v_webhook.failing_since <= v_now - interval '5 days' then 'failing'
   end;
   if v_reason is not null then
     update webhooks.webhooks as w
@@ -12571,7 +12585,8 @@ begin
     ));
     return 'disabled';
   end if;
-  if v_webhook.failing_since is null then
+  -- What failed before the server was asked says nothing of it.
+  if v_webhook.failing_since is null and p_answer is not null then
     update webhooks.webhooks as w set failing_since = v_now where w.id = v_webhook.id;
   end if;
   return queue.retry(p_task_id, p_attempt, p_failure, extract(epoch from greatest(
@@ -15320,9 +15335,11 @@ volatile
 set search_path = ''
 as $$
 -- The rule `deleted_jobs`: blanks jobs that their users deleted and whose files are gone, but under a legal hold, removes what
--- events tell of them, and returns how many. Locks: jobs that nobody else has locked → what belongs to them.
+-- events tell of them, and returns how many. One of which an event is somebody's at that moment waits for the next call.
+-- Locks: jobs that nobody else has locked → events, which are never waited for → what belongs to the jobs.
 declare
   v_job_ids uuid[];
+  v_waiting text[];
 begin
   select coalesce(array_agg(d.id), '{}') into v_job_ids
   from (
@@ -15333,10 +15350,12 @@ begin
     limit p_batch
     for update skip locked
   ) as d;
-  perform videos.blank_jobs(v_job_ids);
-  perform events.remove_about(
+  -- Before the jobs are blanked: a blank one is not found again.
+  v_waiting := events.remove_about(
     array(select distinct j.user_id from videos.jobs as j where j.id = any (v_job_ids)), 'job_id', v_job_ids::text[]
   );
+  v_job_ids := array(select j.id from unnest(v_job_ids) as j (id) where j.id::text <> all (v_waiting));
+  perform videos.blank_jobs(v_job_ids);
   return cardinality(v_job_ids);
 end;
 $$;
@@ -18877,6 +18896,7 @@ as $$
 -- Counts against `admin`. Locks: rate-limit row → webhook → its deliveries → their tasks.
 declare
   v_caller record;
+  v_refusal jsonb;
   v_before webhooks.webhooks;
   v_after webhooks.webhooks;
 begin
@@ -18886,7 +18906,11 @@ begin
   end if;
 
   select w.* into v_before from webhooks.webhooks as w where w.id = p_webhook_id for no key update;
-  if not found then
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  if v_before.id is null then
     return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
   end if;
   v_after := webhooks.change(p_webhook_id, p_url, p_types, p_is_enabled);
@@ -18923,6 +18947,7 @@ as $$
 -- is not there, as in a second call. Counts against `admin`. Locks: rate-limit row → webhook → its deliveries → their tasks.
 declare
   v_caller record;
+  v_refusal jsonb;
   v_webhook webhooks.webhooks;
 begin
   v_caller := ops.enter_admin(p_admin_id, 'admin-webhooks', p_session_id);
@@ -18930,10 +18955,15 @@ begin
     return v_caller.refusal;
   end if;
 
-  delete from webhooks.webhooks as w where w.id = p_webhook_id returning w.* into v_webhook;
-  if not found then
+  select w.* into v_webhook from webhooks.webhooks as w where w.id = p_webhook_id for update;
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  if v_webhook.id is null then
     return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
   end if;
+  delete from webhooks.webhooks as w where w.id = p_webhook_id;
   perform webhooks.silence(p_webhook_id);
   insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
   values (
@@ -19025,6 +19055,7 @@ as $$
 -- call sends it again. Counts against `admin`. Locks: rate-limit row → webhook → delivery → task.
 declare
   v_caller record;
+  v_refusal jsonb;
   v_delivery_id uuid;
   v_webhook webhooks.webhooks;
 begin
@@ -19039,7 +19070,11 @@ begin
     p_webhook_id, (select d.target from events.deliveries as d where d.id = p_delivery_id and d.channel = 'webhook')
   )
   for no key update;
-  if not found then
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  if v_webhook.id is null then
     return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
   end if;
   if not v_webhook.is_enabled then

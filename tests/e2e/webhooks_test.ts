@@ -152,6 +152,7 @@ Deno.test("an answer that is no success is tried again under the same id, and sh
   const failures: ReceiverRule[] = [
     { effect: "answer", status: 500, body: "it\u0000 broke" },
     { effect: "answer", status: 404 },
+    { effect: "answer", status: 429, headers: { "retry-after": "Fri, 31 Dec 9999 23:59:59 GMT" } },
     { effect: "redirect", location: `${receiver.url}/elsewhere` },
     { effect: "redirect", location: "http://169.254.169.254/latest/meta-data/" },
     { effect: "answer", status: 304 },
@@ -169,7 +170,7 @@ Deno.test("an answer that is no success is tried again under the same id, and sh
     await backend.database.sql`
       update queue.tasks set run_at = core.now() where subject = ${delivery.delivery_id}`;
   }
-  assert.deepEqual(statuses, [500, 404, 302, 302, 304, null]);
+  assert.deepEqual(statuses, [500, 404, 429, 302, 302, 304, null]);
   const ended = await attempted(delivery, failures.length + 1);
   assert.equal(ended.status, "delivered");
   const messages = await received("/failing");

@@ -96,15 +96,15 @@ const lookUpMilliseconds = 3_000;
  * Throws ERR_4008 for a host that is not public, so that whoever errs hears of it at once. It protects nobody: each attempt asks
  * again. A host of which nobody can tell anything now is taken.
  */
-async function checkHost(
-  url: string,
-  { webhookWeb, config }: Pick<WritingContext, "webhookWeb" | "config">,
-): Promise<void> {
+async function checkHost(url: string, context: WritingContext): Promise<void> {
+  const { webhookWeb, config } = context;
   const { protocol, hostname } = new URL(url);
   if (protocol === "http:") {
     if (config.webhooks.mayBeLocal) return;
     throw malformed([{ path: "url", message: "Must be https" }]);
   }
+  // No token says who is an admin, and whoever is none learns of no name where it leads.
+  await listWebhooks({}, context);
   try {
     await within(lookUpMilliseconds, null, (signal) => publicAddressesOf(webhookWeb, hostname, signal));
   } catch (error) {

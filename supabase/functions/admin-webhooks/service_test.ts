@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { AppError } from "../_shared/errors/app-error.ts";
 import { testConfig } from "../_shared/testing/config.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { fakeDatabase } from "../_shared/testing/database.ts";
@@ -16,30 +17,40 @@ const reason = "for a reason";
 const caller = { p_admin_id: adminId, p_session_id: sessionId };
 const asked = { ...caller, p_request_id: "test-request", p_reason: reason };
 
-function setting({ addresses = ["93.184.215.14"], ENVIRONMENT = "production", ...environment }: {
-  addresses?: string[] | Error;
-  ENVIRONMENT?: string;
-  OUTBOUND_WEBHOOK_KEY?: string;
-} = {}) {
+function setting(
+  { addresses = ["93.184.215.14"], isAdmin = true, ENVIRONMENT = "production", ...environment }: {
+    addresses?: string[] | Error;
+    isAdmin?: boolean;
+    ENVIRONMENT?: string;
+    OUTBOUND_WEBHOOK_KEY?: string;
+  } = {},
+) {
   const config = testConfig({ OUTBOUND_WEBHOOK_KEY: key, ENVIRONMENT, ...environment });
+  const admitted = (answer: unknown) => isAdmin ? answer : Promise.reject(new AppError("ERR_4006"));
   const { database, calls } = fakeDatabase({
-    get_admin_webhooks: () => ({ webhooks: [webhook] }),
-    post_admin_webhooks: () => webhook,
-    patch_admin_webhooks: () => webhook,
+    get_admin_webhooks: () => admitted({ webhooks: [webhook] }),
+    post_admin_webhooks: () => admitted(webhook),
+    patch_admin_webhooks: () => admitted(webhook),
     delete_admin_webhooks: () => ({ webhook_id }),
   });
   const webhookWeb = fakeWeb({ names: { "hooks.example.com": addresses } });
-  return { calls, context: testContext("admin", { database, config, webhookWeb }) };
+  const writes = () => calls.filter(({ name }) => name !== "get_admin_webhooks");
+  return {
+    calls,
+    writes,
+    looks: webhookWeb.events,
+    context: testContext("admin", { database, config, webhookWeb }),
+  };
 }
 
 Deno.test("a webhook gets a secret that its answer alone has; the database gets it sealed, for this webhook", async () => {
-  const { context, calls } = setting();
+  const { context, calls, writes } = setting();
   const { status, body } = await createWebhook({ url, types: ["video.*"], reason }, context);
   assert(body);
   const { secret, ...shown } = body;
   assert.deepEqual([status, shown], [201, webhook]);
   assert.match(secret, /^whsec_[A-Za-z0-9+/]{43}=$/);
-  const [call] = calls;
+  const [call] = writes();
   const { p_webhook_id, p_sealed_secret, ...rest } = call?.args as Record<string, string>;
   assert.deepEqual(rest, { ...asked, p_url: url, p_types: ["video.*"] });
   assert(p_webhook_id && p_sealed_secret);
@@ -49,7 +60,7 @@ Deno.test("a webhook gets a secret that its answer alone has; the database gets 
 });
 
 Deno.test("what is changed is what was given, and a secret is answered where it is a new one alone", async () => {
-  const { context, calls } = setting();
+  const { context, writes } = setting();
   assert.deepEqual(await changeWebhook({ webhook_id, is_enabled: false, reason }, context), {
     status: 200,
     body: webhook,
@@ -57,7 +68,7 @@ Deno.test("what is changed is what was given, and a secret is answered where it 
   const { body } = await changeWebhook({ webhook_id, rotate_secret: true, reason }, context);
   assert(body?.secret);
   await changeWebhook({ webhook_id, rotate_secret: false, url, reason }, context);
-  const [disabled, rotated, moved] = calls.map(({ args }) => args as Record<string, string>);
+  const [disabled, rotated, moved] = writes().map(({ args }) => args as Record<string, string>);
   assert.deepEqual(disabled, { ...asked, p_webhook_id: webhook_id, p_is_enabled: false });
   const { p_sealed_secret, ...rest } = rotated ?? {};
   assert.deepEqual(rest, { ...asked, p_webhook_id: webhook_id });
@@ -80,18 +91,28 @@ Deno.test("without the key that secrets are sealed with nothing is made, and the
 Deno.test("a host that leads to an address that is not public is refused; one of which nobody can tell is taken", async () => {
   const refused = [["127.0.0.1"], ["93.184.215.14", "10.0.0.1"], ["::ffff:169.254.169.254"], []];
   for (const addresses of refused) {
-    const { context, calls } = setting({ addresses });
+    const { context, writes } = setting({ addresses });
     const rejected = {
       code: "ERR_4008",
       details: { fields: [{ path: "url", message: "Must lead to public addresses alone" }] },
     };
     await assert.rejects(createWebhook({ url, types: ["#"], reason }, context), rejected);
     await assert.rejects(changeWebhook({ webhook_id, url, reason }, context), rejected);
-    assert.deepEqual(calls, [], String(addresses));
+    assert.deepEqual(writes(), [], String(addresses));
   }
-  const { context, calls } = setting({ addresses: new Error("no name server answers") });
+  const { context, writes } = setting({ addresses: new Error("no name server answers") });
   await createWebhook({ url, types: ["#"], reason }, context);
-  assert.equal(calls.length, 1);
+  assert.equal(writes().length, 1);
+});
+
+Deno.test("for whoever is no admin no name is looked up: where it leads is nobody else's to find out", async () => {
+  for (const addresses of [["93.184.215.14"], ["10.0.0.1"]]) {
+    const { context, looks } = setting({ addresses, isAdmin: false });
+    const refused = { code: "ERR_4006" };
+    await assert.rejects(createWebhook({ url, types: ["#"], reason }, context), refused);
+    await assert.rejects(changeWebhook({ webhook_id, url, reason }, context), refused);
+    assert.deepEqual(looks, []);
+  }
 });
 
 Deno.test("a URL is https on port 443 of a public name, in whatever notation it comes", () => {

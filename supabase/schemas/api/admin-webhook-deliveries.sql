@@ -76,6 +76,7 @@ as $$
 -- call sends it again. Counts against `admin`. Locks: rate-limit row → webhook → delivery → task.
 declare
   v_caller record;
+  v_refusal jsonb;
   v_delivery_id uuid;
   v_webhook webhooks.webhooks;
 begin
@@ -90,7 +91,11 @@ begin
     p_webhook_id, (select d.target from events.deliveries as d where d.id = p_delivery_id and d.channel = 'webhook')
   )
   for no key update;
-  if not found then
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  if v_webhook.id is null then
     return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
   end if;
   if not v_webhook.is_enabled then

@@ -76,6 +76,7 @@ as $$
 -- Counts against `admin`. Locks: rate-limit row → webhook → its deliveries → their tasks.
 declare
   v_caller record;
+  v_refusal jsonb;
   v_before webhooks.webhooks;
   v_after webhooks.webhooks;
 begin
@@ -85,7 +86,11 @@ begin
   end if;
 
   select w.* into v_before from webhooks.webhooks as w where w.id = p_webhook_id for no key update;
-  if not found then
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  if v_before.id is null then
     return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
   end if;
   v_after := webhooks.change(p_webhook_id, p_url, p_types, p_is_enabled);
@@ -122,6 +127,7 @@ as $$
 -- is not there, as in a second call. Counts against `admin`. Locks: rate-limit row → webhook → its deliveries → their tasks.
 declare
   v_caller record;
+  v_refusal jsonb;
   v_webhook webhooks.webhooks;
 begin
   v_caller := ops.enter_admin(p_admin_id, 'admin-webhooks', p_session_id);
@@ -129,10 +135,15 @@ begin
     return v_caller.refusal;
   end if;
 
-  delete from webhooks.webhooks as w where w.id = p_webhook_id returning w.* into v_webhook;
-  if not found then
+  select w.* into v_webhook from webhooks.webhooks as w where w.id = p_webhook_id for update;
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  if v_webhook.id is null then
     return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
   end if;
+  delete from webhooks.webhooks as w where w.id = p_webhook_id;
   perform webhooks.silence(p_webhook_id);
   insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
   values (

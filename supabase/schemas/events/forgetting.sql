@@ -52,17 +52,21 @@ end;
 $$;
 
 create function events.remove_about(p_user_ids uuid[], p_member text, p_values text[])
-returns void
+returns text[]
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- Removes the events of users in whose data a member has one of these values, as events.remove does: nothing is kept of what
--- they were about. Locks: as there.
+-- they were about. Returns the values of which something stays, for the caller to come again with. Locks: as there.
 begin
   perform events.remove(array(
     select l.id from events.log as l where l.user_id = any (p_user_ids) and l.data ->> p_member = any (p_values)
   ));
+  return array(
+    select distinct l.data ->> p_member from events.log as l
+    where l.user_id = any (p_user_ids) and l.data ->> p_member = any (p_values)
+  );
 end;
 $$;
 

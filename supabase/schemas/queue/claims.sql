@@ -134,11 +134,12 @@ volatile
 set search_path = ''
 as $$
 -- Claims tasks, see queue.claim, and tells a worker of them: a list of `{ task_id, kind, subject, owner_id, attempt,
--- payload, facts }`, first what is most urgent. `facts` is what its kind says of its subject; null where it says nothing
--- or cannot, which is for that task's attempt to report and stops no other's.
+-- payload, facts }`, first what is most urgent. `facts` is what its kind says of its subject, null where it says nothing.
+-- It is not there where it cannot be had, which is for that task's attempt to report and stops no other's.
 declare
   v_task record;
   v_facts jsonb;
+  v_are_known boolean;
   v_tasks jsonb := '[]';
 begin
   for v_task in
@@ -148,17 +149,19 @@ begin
     order by t.priority, t.id
   loop
     v_facts := null;
+    v_are_known := true;
     if v_task.facts is not null then
       begin
         execute format('select %s($1)', v_task.facts) into v_facts using v_task.subject;
       exception when others then
+        v_are_known := false;
         raise warning 'the facts for task % cannot be had: %', v_task.id, sqlerrm;
       end;
     end if;
-    v_tasks := v_tasks || jsonb_build_object(
+    v_tasks := v_tasks || (jsonb_build_object(
       'task_id', v_task.id, 'kind', v_task.kind, 'subject', v_task.subject, 'owner_id', v_task.owner_id,
-      'attempt', v_task.attempts, 'payload', v_task.payload, 'facts', v_facts
-    );
+      'attempt', v_task.attempts, 'payload', v_task.payload
+    ) || case when v_are_known then jsonb_build_object('facts', v_facts) else '{}' end);
   end loop;
   return v_tasks;
 end;

@@ -5,9 +5,11 @@ volatile
 set search_path = ''
 as $$
 -- The rule `deleted_jobs`: blanks jobs that their users deleted and whose files are gone, but under a legal hold, removes what
--- events tell of them, and returns how many. Locks: jobs that nobody else has locked → what belongs to them.
+-- events tell of them, and returns how many. One of which an event is somebody's at that moment waits for the next call.
+-- Locks: jobs that nobody else has locked → events, which are never waited for → what belongs to the jobs.
 declare
   v_job_ids uuid[];
+  v_waiting text[];
 begin
   select coalesce(array_agg(d.id), '{}') into v_job_ids
   from (
@@ -18,10 +20,12 @@ begin
     limit p_batch
     for update skip locked
   ) as d;
-  perform videos.blank_jobs(v_job_ids);
-  perform events.remove_about(
+  -- Before the jobs are blanked: a blank one is not found again.
+  v_waiting := events.remove_about(
     array(select distinct j.user_id from videos.jobs as j where j.id = any (v_job_ids)), 'job_id', v_job_ids::text[]
   );
+  v_job_ids := array(select j.id from unnest(v_job_ids) as j (id) where j.id::text <> all (v_waiting));
+  perform videos.blank_jobs(v_job_ids);
   return cardinality(v_job_ids);
 end;
 $$;

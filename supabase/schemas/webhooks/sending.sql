@@ -92,7 +92,7 @@ begin
   v_now := core.now();
   v_reason := case
     when (p_answer ->> 'status')::integer = 410 then 'gone'
-    when v_webhook.failing_since <= v_now - interval '5 days' then 'failing'
+    when p_answer is not null and v_webhook.failing_since <= v_now - interval '5 days' then 'failing'
   end;
   if v_reason is not null then
     update webhooks.webhooks as w
@@ -104,7 +104,8 @@ begin
     ));
     return 'disabled';
   end if;
-  if v_webhook.failing_since is null then
+  -- What failed before the server was asked says nothing of it.
+  if v_webhook.failing_since is null and p_answer is not null then
     update webhooks.webhooks as w set failing_since = v_now where w.id = v_webhook.id;
   end if;
   return queue.retry(p_task_id, p_attempt, p_failure, extract(epoch from greatest(

@@ -103,8 +103,8 @@ volatile
 set search_path = ''
 as $$
 -- Changes what is not null of a webhook. One that is disabled hears nothing, and what waited for it is dropped; one that is
--- enabled again hears what happens from now on, and has its five days anew. A second call changes nothing. The caller has
--- locked it. Locks: its deliveries → their tasks.
+-- enabled again hears what happens from now on; that one, and one that is moved, has its five days anew. A second call
+-- changes nothing. The caller has locked it. Locks: its deliveries → their tasks.
 declare
   v_webhook webhooks.webhooks;
 begin
@@ -115,7 +115,9 @@ begin
         when coalesce(p_is_enabled, w.is_enabled) then null
         else coalesce(w.disabled_reason, 'admin')
       end,
-      failing_since = case when p_is_enabled and not w.is_enabled then null else w.failing_since end
+      failing_since = case
+        when coalesce(w.is_enabled or not p_is_enabled, true) and coalesce(p_url = w.url, true) then w.failing_since
+      end
   where w.id = p_id
   returning w.* into v_webhook;
   if v_webhook.is_enabled then

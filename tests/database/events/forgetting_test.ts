@@ -150,6 +150,26 @@ Deno.test("of a deleted job nothing is left in events when what it said is swept
   assert.deepEqual([about.has(jobId), about.has(other)], [false, true]);
 });
 
+Deno.test("a deleted job of which an event is somebody's at that moment is swept the next time, with the event", async () => {
+  const userId = await createGuest(database);
+  const jobId = await ended(userId, "met by a worker", "completed");
+  await deleteJob(userId, jobId);
+  await sql`update videos.assets set deleted_at = core.now() where job_id = ${jobId}`;
+  await sql`update ops.retention_rules set keep = '1 day' where name = 'deleted_jobs'`;
+  await advance(day + 1000);
+  const left = async () => (await eventsOf(sql, userId)).filter(({ data }) => data.job_id === jobId).length;
+  await using others = manyConnections(database);
+  await others.begin(async (worker) => {
+    await worker`select from events.log as l where l.data ->> 'job_id' = ${jobId} for update`;
+    await sweepRule(sql, "deleted_jobs");
+    assert(await left() > 0);
+  });
+  await sweepRule(sql, "deleted_jobs");
+  assert.equal(await left(), 0);
+  const { prompt } = await first(sql`select j.prompt from videos.jobs as j where j.id = ${jobId}`);
+  assert.equal(prompt, "");
+});
+
 Deno.test("an event takes its deliveries with it, and their tasks, dead letters too", async () => {
   await setKind(sql, "deliver_inbox", { tries: 1, base: 10 });
   const userId = await createGuest(database);

@@ -176,6 +176,21 @@ Deno.test("a guest's devices come with them, and are told what was on its way to
   assert.equal(await finish(task, sent), "delivered");
 });
 
+Deno.test("however many guests come with ten devices each, no more than ten are sent to, those that were registered last", async () => {
+  const heir = await createHeir(sql);
+  await register(sql, heir);
+  const newest: string[] = [];
+  for (let round = 0; round < 2; round++) {
+    const guest = await signedInGuest(database, 10);
+    await advance(1_000);
+    newest.splice(0);
+    for (let device = 0; device < 10; device++) newest.push(await register(sql, guest.id));
+    await mergeGuest(sql, heir, guest);
+  }
+  const task = await take(await publish(sql, "video.completed", heir));
+  assert.deepEqual(task.facts?.devices.map(({ token }) => token).sort(), newest.sort());
+});
+
 Deno.test("a device that is gone is removed, unless it was registered anew since Apple saw it, or since it was sent to", async () => {
   const at = (minutes: number) => async () => {
     const { time } = await first(sql<{ time: string }[]>`

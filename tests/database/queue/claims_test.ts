@@ -153,7 +153,7 @@ Deno.test("a claim that cannot have the kinds within a second claims nothing, an
   assert.equal((await claimTasks(sql)).length, 1);
 });
 
-Deno.test("a task comes with what its kind says of its subject; where it cannot, with nothing, and the others all the same", async () => {
+Deno.test("a task comes with what its kind says of its subject; where it cannot, without it, and the others all the same", async () => {
   await using database = await stillDatabase();
   const { sql } = database;
   const jobId = await startVideo(sql);
@@ -169,7 +169,7 @@ Deno.test("a task comes with what its kind says of its subject; where it cannot,
   const [cancel, store, submit, poll] = tasks.map(({ facts }) => facts);
   assert.deepEqual(
     [cancel, store, submit],
-    [null, null, null],
+    [undefined, null, null],
     "broken, no such job, a kind that says nothing",
   );
   assert.deepEqual({ ...poll }, { ...await loadTask(sql, { subject: jobId }) });

@@ -21,15 +21,19 @@ export interface Answered {
   status?: number | null;
   retryAfter?: number | null;
   isFinal?: boolean;
+  /** Whether the server was asked at all. */
+  isAsked?: boolean;
 }
 
 /** Ends an attempt as the worker does, which was answered so: the outcome. */
 export async function finish(
   sql: Sql,
   { task_id, attempt, subject }: Pick<Task, "task_id" | "attempt" | "subject">,
-  { status = 200, retryAfter = null, isFinal = false }: Answered = {},
+  { status = 200, retryAfter = null, isFinal = false, isAsked = true }: Answered = {},
 ): Promise<string> {
-  const failure = status !== null && status >= 200 && status < 300
+  const failure = !isAsked
+    ? "what is to be told could not be read"
+    : status !== null && status >= 200 && status < 300
     ? null
     : status === null
     ? "no answer in time"
@@ -37,7 +41,7 @@ export async function finish(
   const { outcome } = await first(sql<{ outcome: string }[]>`
     select api.finish_webhook_delivery(
       ${task_id}, ${attempt}, ${subject}, ${
-    sql.json({ status, duration_ms: 5, text: "" })
+    isAsked ? sql.json({ status, duration_ms: 5, text: "" }) : null
   }, ${failure}, ${retryAfter}, ${isFinal}
     ) #>> '{data,outcome}' as outcome`);
   return outcome;

@@ -126,6 +126,35 @@ Deno.test("five days without a success disable; a success begins them anew, and 
   assert.equal(await failOnce(), "waiting");
 });
 
+Deno.test("a fault of ours is tried again by the schedule, and disables no webhook: its server was not asked", async () => {
+  const webhookId = await addWebhook(sql);
+  assert.equal(await attempt(sql, await tell(sql, webhookId), { status: 500 }), "waiting");
+  await advance(6 * 86_400_000);
+  const deliveryId = await tell(sql, webhookId);
+  const [task] = await claimTasks(sql, 1, deliveryId);
+  assert(task);
+  assert.equal(await finish(sql, task, { isAsked: false }), "waiting");
+  const next = await nextIn(sql, deliveryId);
+  assert(next >= 5 && next <= 5.5, `${next} s`);
+  const other = await addWebhook(sql);
+  const [first] = await claimTasks(sql, 1, await tell(sql, other));
+  assert(first);
+  assert.equal(await finish(sql, first, { isAsked: false }), "waiting");
+  assert.equal((await webhookOf(sql, other)).is_failing, false);
+});
+
+Deno.test("a webhook that is moved has its five days anew", async () => {
+  const webhookId = await addWebhook(sql);
+  assert.equal(await attempt(sql, await tell(sql, webhookId), { status: 500 }), "waiting");
+  await advance(4.9 * 86_400_000);
+  await sql`select webhooks.change(${webhookId}, null, '{video.*}', null)`;
+  assert.equal((await webhookOf(sql, webhookId)).is_failing, true);
+  await sql`select webhooks.change(${webhookId}, 'https://elsewhere.example.com/', null, null)`;
+  assert.equal((await webhookOf(sql, webhookId)).is_failing, false);
+  await advance(86_400_000);
+  assert.equal(await attempt(sql, await tell(sql, webhookId), { status: 500 }), "waiting");
+});
+
 Deno.test("a webhook that nothing happens for is not disabled, however long", async () => {
   const webhookId = await addWebhook(sql);
   await advance(30 * 86_400_000);

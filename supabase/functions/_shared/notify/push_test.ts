@@ -183,6 +183,15 @@ Deno.test("without a key, without a device and without an event the delivery end
   assert.deepEqual([gone.finished?.p_answers, gone.pushes], [[], []]);
 });
 
+Deno.test("what the database could not tell of a push is no delivery that is gone: the task is tried again", async () => {
+  const { database, calls } = fakeDatabase();
+  const { log } = recordingLogger(() => 0);
+  const { facts: _, ...claimed } = task(null);
+  const { signal } = new AbortController();
+  await assert.rejects(deliverPush(claimed, { database, apns: null }, { log, signal }));
+  assert.deepEqual(calls, []);
+});
+
 Deno.test("an attempt that has lost its task says nothing of what it could not hear", async () => {
   const abort = new AbortController();
   abort.abort();

@@ -83,11 +83,22 @@ export function describeFetchError(error: unknown): string {
   return message.replaceAll(/\(?https?:\S+/g, "(address)");
 }
 
-/** The seconds that a Retry-After header asks for, rounded up; null without one, or where it is not readable. */
+/** Whoever asks for more is asked again after it: no header has a task wait for years, or says a number that no column takes. */
+const maxRetryAfterSeconds = 24 * 3600;
+
+/** The seconds until a time that a server names, in milliseconds since 1970: rounded up, and a day at most. */
+export function secondsUntil(time: number, now: number): number {
+  return Math.min(maxRetryAfterSeconds, Math.max(0, Math.ceil((time - now) / 1000)));
+}
+
+/**
+ * The seconds that a Retry-After header asks for, rounded up, and a day at most; null without one, or where it is not
+ * readable.
+ */
 export function retryAfterSeconds(headers: Headers, now: number): number | null {
   const value = headers.get("retry-after") ?? "";
-  if (/^\d{1,9}$/.test(value)) return Number(value);
+  if (/^\d{1,9}$/.test(value)) return Math.min(maxRetryAfterSeconds, Number(value));
   // Date.parse takes much for a date, "-1" for one.
   const time = /^[A-Z][a-z]{2}, /.test(value) ? Date.parse(value) : NaN;
-  return Number.isNaN(time) ? null : Math.max(0, Math.ceil((time - now) / 1000));
+  return Number.isNaN(time) ? null : secondsUntil(time, now);
 }

@@ -110,5 +110,9 @@ Deno.test("Retry-After is read as seconds or as a time", () => {
   assert.equal(read("Fri, 20 Nov 2026 12:00:01 GMT"), 1);
   assert.equal(read("Fri, 20 Nov 2026 11:00:00 GMT"), 0);
   for (const value of ["", "soon", "-1", "1.5"]) assert.equal(read(value), null, value);
+  // Nobody waits for longer than a day, whoever asks for it.
+  for (const value of ["86401", "999999999", "Fri, 31 Dec 9999 23:59:59 GMT"]) {
+    assert.equal(read(value), 86_400, value);
+  }
   assert.equal(retryAfterSeconds(new Headers(), now), null);
 });

@@ -12,7 +12,7 @@ export const Task = z.object({
   /** Fences off whoever comes back after another has the task. */
   attempt: z.int(),
   payload: z.unknown(),
-  /** What its kind says of its subject, at the time of the claim; null where it says nothing. */
+  /** What its kind says of its subject, at the time of the claim; null where it says nothing, and not there where it cannot. */
   facts: z.optional(z.unknown()),
 });
 export type Task = z.infer<typeof Task>;

@@ -28,7 +28,10 @@ const sendMilliseconds = 10_000;
 /** As much of an answer as tells an operator what is wrong. */
 const maxAnswerBytes = 1024;
 
-/** What the database says when the task is claimed; null where there is nobody to tell any more. */
+/**
+ * What the database says when the task is claimed; null where there is nobody to tell any more, and nothing where it
+ * cannot.
+ */
 const Facts = z.nullish(z.object({
   event: ToldEvent,
   webhook: z.object({ id: z.guid(), url: z.string(), secrets: z.array(z.string()).check(z.minLength(1)) }),
@@ -58,8 +61,10 @@ async function deliverWebhook(
   { log }: Attempt,
 ): Promise<void> {
   const facts = Facts.parse(task.facts);
-  const nobody: Sent = { answer: null, failure: "there is nobody to tell any more", retryAfter: null };
-  const { answer, failure, retryAfter, isFinal = false } = facts ? await send(facts, ports) : nobody;
+  const why = facts === null ? "there is nobody to tell any more" : "what is to be told could not be read";
+  const { answer, failure, retryAfter, isFinal = false } = facts
+    ? await send(facts, ports)
+    : { answer: null, failure: why, retryAfter: null };
   const args = {
     ...attemptOf(task),
     p_delivery_id: task.subject,

@@ -22,7 +22,15 @@ const event = {
 
 /** One attempt: what it told the database, and what the web met of it. */
 async function attempt(
-  { answer, url = "https://hooks.example.com/kinora", data = event.data, facts, sealedWith = key, away }: {
+  {
+    answer,
+    url = "https://hooks.example.com/kinora",
+    data = event.data,
+    facts,
+    sealedWith = key,
+    away,
+    isUnknown,
+  }: {
     answer?: FakeAnswer | Error;
     url?: string;
     data?: Record<string, unknown>;
@@ -30,6 +38,8 @@ async function attempt(
     sealedWith?: string;
     /** Whether the functions have no key. */
     away?: boolean;
+    /** Whether the database could say nothing of the delivery. */
+    isUnknown?: boolean;
   } = {},
 ) {
   const secret = newSecret();
@@ -41,7 +51,7 @@ async function attempt(
     owner_id: null,
     attempt: 2,
     payload: {},
-    facts: facts === undefined ? { event: { ...event, data }, webhook } : facts,
+    ...(isUnknown ? {} : { facts: facts === undefined ? { event: { ...event, data }, webhook } : facts }),
   };
   const web = fakeWeb({
     names: { "hooks.example.com": ["93.184.215.14"], "inside.example.com": ["10.0.0.1"] },
@@ -130,7 +140,8 @@ Deno.test("how long a server asks to wait is passed on, in seconds or as a date"
   const at = (value: string) =>
     attempt({ answer: answered(503, `Retry-After: ${value}\r\nContent-Length: 0\r\n\r\n`) });
   assert.equal((await at("120")).ended.p_retry_after, 120);
-  assert(Number((await at("Fri, 01 Jan 2100 00:00:00 GMT")).ended.p_retry_after) > 1_000_000);
+  // What is more the database could not take: the attempt would count for nothing, and be made again at once.
+  assert.equal((await at("Fri, 31 Dec 9999 23:59:59 GMT")).ended.p_retry_after, 86_400);
   for (const bad of ["-1", "soon", "1e9"]) assert.equal((await at(bad)).ended.p_retry_after, null, bad);
 });
 
@@ -148,6 +159,12 @@ Deno.test("where there is nobody to tell any more nothing is sent, and the task 
   const { ended, events } = await attempt({ facts: null });
   assert.deepEqual([ended.p_answer, events], [null, []]);
   assert(ended.p_failure);
+});
+
+Deno.test("where the database could not say what is to be told, that is why nothing is sent", async () => {
+  const { ended, events } = await attempt({ isUnknown: true });
+  assert.deepEqual([ended.p_answer, events], [null, []]);
+  assert.match(String(ended.p_failure), /could not be read/);
 });
 
 Deno.test("without the key, or with another one, the operator is told, and the message waits", async () => {

@@ -5,7 +5,12 @@
 import * as z from "zod/mini";
 import type { Port } from "../../endpoint/context.ts";
 import { appleToken, forgetAppleToken } from "../../platform/apple-token.ts";
-import { boundedFetch, describeFetchError, retryAfterSeconds } from "../../platform/bounded-fetch.ts";
+import {
+  boundedFetch,
+  describeFetchError,
+  retryAfterSeconds,
+  secondsUntil,
+} from "../../platform/bounded-fetch.ts";
 import type { AppStoreApiConfiguration } from "../../platform/config.ts";
 import { tryParseJson } from "../../platform/json.ts";
 import type { StoreEnvironment } from "./fields.ts";
@@ -184,7 +189,7 @@ function failureOf(status: number, headers: Headers, text: string, now: number):
 function retryAfterOf(headers: Headers, now: number): number | null {
   const value = headers.get("retry-after") ?? "";
   if (!/^\d{13}$/.test(value)) return retryAfterSeconds(headers, now);
-  return Math.max(0, Math.ceil((Number(value) - now) / 1000));
+  return secondsUntil(Number(value), now);
 }
 
 /** Null where the key for it is not configured: purchases are then believed by their signature alone. */

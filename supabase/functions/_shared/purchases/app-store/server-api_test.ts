@@ -184,6 +184,7 @@ Deno.test("Apple's time to come back is told in seconds, also where a proxy says
   const cases: [string | undefined, number | undefined][] = [
     [String(now() + 90_500), 91],
     [String(now() - 1), 0],
+    ["9999999999999", 86_400],
     ["120", 120],
     [new Date(now() + 60_000).toUTCString(), 60],
     ["soon", undefined],
