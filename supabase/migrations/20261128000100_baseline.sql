@@ -11666,12 +11666,13 @@ begin
 end;
 $$;
 
-create function ops.switch_flag(p_key text, p_is_enabled boolean, p_admin_id uuid, p_reason text)
+create function ops.set_switch(p_key text, p_is_enabled boolean, p_admin_id uuid, p_reason text)
 returns boolean
 language plpgsql
 volatile
 set search_path = ''
 as $$
+-- Turns a flag on or off as ops.switch_flag does, but for a rule, which does not decide what becomes of it afterwards. Locks: flag.
 declare
   v_flag ops.feature_flags;
 begin
@@ -11687,10 +11688,22 @@ begin
   return ops.put_flag(v_flag, p_admin_id, p_reason);
 end;
 $$;
+
+create function ops.switch_flag(p_key text, p_is_enabled boolean, p_admin_id uuid, p_reason text)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  perform ops.take_over(p_key);
+  return ops.set_switch(p_key, p_is_enabled, p_admin_id, p_reason);
+end;
+$$;
 comment on function ops.switch_flag(text, boolean, uuid, text) is
   'Turns a flag on or off, and writes down by whom and why: select ops.switch_flag(''generation'', false, null, ''<why>'').
-p_admin_id is null where a rule of ours did it, or a hand in the database. True where it was otherwise; a second call changes
-nothing. A flag that nobody named is on, and made where it is turned off. Locks: flag.';
+p_admin_id is null for a hand in the database. True where it was otherwise; a second call changes nothing. A flag that nobody
+named is on, and made where it is turned off. No rule that has turned it off turns it on again. Locks: target → flag.';
 
 -- supabase/schemas/ops/credits.sql
 
@@ -12818,7 +12831,9 @@ create table ops.alert_rules (
   action ops.alert_action not null default 'notify',
   -- From which level on more is done than told.
   acts_at ops.alert_level not null default 'critical',
-  policies text[] not null default '{}',
+  policies text[] not null default '{}' constraint limits_of_admins_are_the_owners check (
+    not policies && '{admin,admin_credits}'
+  ),
   -- What is left of their limits.
   throttle_percent integer not null default 50 constraint throttled_to_a_tenth_at_most check (throttle_percent between 10 and 99),
   -- `{subject}` is what was measured: a provider.
@@ -12849,7 +12864,7 @@ create table ops.alert_actions (
   -- The policy or the flag.
   target text not null,
   percent integer,
-  -- Whether it was us who turned the flag off, and not somebody before.
+  -- Whether it was us who turned the flag off, and nobody decided about it before or since.
   is_ours boolean not null default true,
   acted_at timestamptz not null,
   primary key (rule, subject, action, target),
@@ -12902,7 +12917,7 @@ begin
       select bool_or(a.is_ours) into v_others
       from ops.alert_actions as a
       where a.action = 'shutdown' and a.target = v_target;
-      v_is_ours := ops.switch_flag(v_target, false, null, format('by the alert rule %s: %s', p_rule.name, p_subject));
+      v_is_ours := ops.set_switch(v_target, false, null, format('by the alert rule %s: %s', p_rule.name, p_subject));
       insert into ops.alert_actions (rule, subject, action, target, is_ours, acted_at)
       values (p_rule.name, p_subject, 'shutdown', v_target, v_is_ours or coalesce(v_others, false), core.now());
     end loop;
@@ -12929,10 +12944,11 @@ begin
     where (a.rule, a.subject, a.action, a.target) = (v_action.rule, v_action.subject, v_action.action, v_action.target);
     if v_action.action = 'throttle' then
       perform ops.apply_throttle(v_action.target);
-    elsif v_action.is_ours and not exists (
-      select from ops.alert_actions as o where o.action = 'shutdown' and o.target = v_action.target
-    ) then
-      perform ops.switch_flag(v_action.target, true, null, format('the alert rule %s is over: %s', p_rule, p_subject));
+    elsif v_action.is_ours then
+      -- Whoever keeps it off is who turns it on in the end.
+      update ops.alert_actions as o set is_ours = true where o.action = 'shutdown' and o.target = v_action.target;
+      continue when found;
+      perform ops.set_switch(v_action.target, true, null, format('the alert rule %s is over: %s', p_rule, p_subject));
     end if;
   end loop;
 end;
@@ -12947,6 +12963,21 @@ as $$
 -- Of two who act on the same policy or flag, the second sees what the first did. Locks: the target, of the alerts' locks.
 begin
   perform pg_advisory_xact_lock(3, hashtext(p_action || ' ' || p_target));
+end;
+$$;
+
+create function ops.take_over(p_flag text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Somebody decides about a flag by hand: what rules have done to it is theirs no more, and their end leaves it as it is. A
+-- second call changes nothing. Locks: target → what was done to it.
+begin
+  perform ops.lock_target('shutdown', p_flag);
+  update ops.alert_actions as a set is_ours = false
+  where a.action = 'shutdown' and a.target = p_flag and a.is_ours;
 end;
 $$;
 
@@ -13318,6 +13349,8 @@ begin
     select from unnest(v_after.policies) as n (name) where not exists (select from guard.policies as p where p.name = n.name)
   ) then
     v_fields := v_fields || '{"path": "policies", "message": "Must be names of rate limits"}';
+  elsif v_after.policies && '{admin,admin_credits}' then
+    v_fields := v_fields || '{"path": "policies", "message": "Must not name the limits of admins"}';
   elsif v_after.action = 'throttle' and v_after.policies = '{}' then
     v_fields := v_fields || '{"path": "policies", "message": "Must name what is throttled"}';
   end if;
@@ -19372,8 +19405,9 @@ security definer
 set search_path = ''
 as $$
 -- Changes of a flag what is given, for whoever asks from then on. `data` is the flag as ops.flag_json has it. resource/not-found for one
--- that is not there, request/malformed for what a flag cannot be. A second call changes nothing and writes nothing. Counts
--- against `admin`. Locks: rate-limit row → flag.
+-- that is not there, request/malformed for what a flag cannot be. A second call changes nothing and writes nothing. Whether
+-- it is on is the admin's decision from then on: no rule that has turned it off turns it on again. Counts against `admin`.
+-- Locks: rate-limit row → target → flag.
 declare
   v_caller record;
   v_flag ops.feature_flags;
@@ -19382,6 +19416,9 @@ begin
   v_caller := ops.enter_admin(p_admin_id, 'admin-flags', p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
+  end if;
+  if p_is_enabled is not null then
+    perform ops.take_over(p_key);
   end if;
   select f.* into v_flag from ops.feature_flags as f where f.key = p_key for no key update;
   if not found then
