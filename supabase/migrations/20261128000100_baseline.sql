@@ -7563,7 +7563,7 @@ volatile
 set search_path = ''
 as $$
 -- Notes what a provider says of our account; null is what it does not say. A day that was noted before is noted anew: bills
--- are late. Locks: the provider's account → the bill.
+-- are late. A day on which it gave back more than it took costs nothing. Locks: the provider's account → the bill.
 declare
   v_now constant timestamptz := core.now();
 begin
@@ -7573,7 +7573,7 @@ begin
     set balance_cents = excluded.balance_cents, is_locked = excluded.is_locked, asked_at = excluded.asked_at;
   if p_billed_cents is not null then
     insert into videos.provider_bills as b (provider, day, billed_cents, counted_cents, asked_at)
-    values (p_provider, p_day, p_billed_cents, coalesce((
+    values (p_provider, p_day, greatest(0, p_billed_cents), coalesce((
       select s.cents from videos.spending as s where s.provider = p_provider and s.day = p_day
     ), 0), v_now)
     on conflict (provider, day) do update
@@ -7589,9 +7589,19 @@ volatile
 set search_path = ''
 as $$
 -- The scheduled task `read_provider_accounts`: has a worker ask the providers. One task at a time, under a subject that
--- never changes. Locks: the task.
+-- never changes. What a provider has not said for a day is true no more: it is forgotten, and the operator is told once that
+-- nobody watches that account. Locks: the task → accounts → alerts.
+declare
+  v_silent videos.provider_accounts;
 begin
   perform queue.add('read_provider_accounts', '00000000-0000-7000-8000-000000000022', null, core.now());
+  for v_silent in
+    delete from videos.provider_accounts as a where a.asked_at <= core.now() - interval '1 day' returning a.*
+  loop
+    perform ops.raise_alert('provider_account_unknown', v_silent.provider, jsonb_build_object(
+      'asked_at', core.to_iso(v_silent.asked_at)
+    ));
+  end loop;
 end;
 $$;
 
@@ -8984,14 +8994,15 @@ begin
 end;
 $$;
 
--- A provider is away while its breaker is not closed; that is written down where it happens.
+-- A provider is away while its breaker is not closed, and one that the operator does not use is not: that is written down where
+-- it happens.
 create function videos.tell_breaker()
 returns trigger
 language plpgsql
 set search_path = ''
 as $$
 begin
-  if new.breaker = 'closed' then
+  if new.breaker = 'closed' or not new.is_enabled then
     perform ops.end_incident('provider ' || new.name, core.now());
   else
     perform ops.begin_incident('provider ' || new.name, case
@@ -9003,8 +9014,8 @@ begin
 end;
 $$;
 
-create trigger tell_breaker after update of breaker on videos.providers
-  for each row when (old.breaker is distinct from new.breaker) execute function videos.tell_breaker();
+create trigger tell_breaker after update of breaker, is_enabled on videos.providers
+  for each row when ((old.breaker, old.is_enabled) is distinct from (new.breaker, new.is_enabled)) execute function videos.tell_breaker();
 
 -- supabase/schemas/accounts/admission.sql
 
@@ -10737,18 +10748,20 @@ as $$
 -- without it, it is over, and a new one. Called last in a transaction. Locks: the alert, by its rule and subject.
 declare
   v_now constant timestamptz := core.now();
-  v_subject constant text := left(p_subject, 300);
+  -- Whoever cannot say of what, or nothing more, is heard all the same: what it is at must not fail by it.
+  v_subject constant text := left(coalesce(nullif(p_subject, ''), 'unknown'), 300);
+  v_details constant jsonb := coalesce(p_details, '{}');
   v_alert ops.alerts;
 begin
   -- Two that meet it first are one alert. Of two numbers, as in ops.take_credits; 3 is alerts.
   perform pg_advisory_xact_lock(3, hashtext(p_rule || ' ' || v_subject));
   update ops.alerts as a
-  set count = a.count + 1, last_at = v_now, details = p_details
+  set count = a.count + 1, last_at = v_now, details = v_details
   where a.rule = p_rule and a.subject = v_subject and a.resolved_at is null and a.last_at > v_now - interval '1 hour';
   if not found then
     perform ops.resolve_alert(p_rule, v_subject);
     insert into ops.alerts (rule, subject, details, raised_at, last_at)
-    values (p_rule, v_subject, p_details, v_now, v_now)
+    values (p_rule, v_subject, v_details, v_now, v_now)
     returning * into v_alert;
     perform ops.note_alert(v_alert, 'warning');
   end if;
@@ -13259,7 +13272,8 @@ select i.id, i.subject, i.began_at, i.ended_at, i.ended_at - i.began_at as laste
     select array_agg(distinct o.provider order by o.provider)
     from videos.submissions as s
     join videos.submissions as o on o.job_id = s.job_id and o.provider <> s.provider and o.state in ('accepted', 'ended')
-    where i.subject = 'provider ' || s.provider and s.state = 'not_accepted'
+    -- So that the index of those is asked for the provider.
+    where s.provider = substring(i.subject from '^provider (.*)$') and s.state = 'not_accepted'
       and s.claimed_at >= i.began_at - interval '10 minutes' and s.claimed_at < coalesce(i.ended_at, 'infinity')
   ) as taken_over_by
 from ops.incidents as i;

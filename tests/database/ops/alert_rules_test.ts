@@ -471,3 +471,12 @@ Deno.test("no rule throttles the limits of admins, which the owner alone changes
     /limits_of_admins/,
   );
 });
+
+Deno.test("whoever cannot say what an alert is about raises it all the same, and fails by nothing", async () => {
+  await using database = await open();
+  const { sql } = database;
+  for (const subject of [null, "", "x".repeat(400)]) {
+    await sql`select ops.raise_alert('own', ${subject}, ${subject === "" ? null : sql.json({})})`;
+  }
+  assert.deepEqual((await alertsOf(sql, "own")).map(({ subject }) => subject), ["unknown", "x".repeat(300)]);
+});
