@@ -296,12 +296,25 @@ volatile
 set search_path = ''
 as $$
 -- Gives the run of a task to the caller, as its row was before; null where it is not due, or another clock has it. A
--- lease in it was left by a run that did not come back, of which the operator is told. Locks: the task, which is never
--- waited for.
+-- lease in it was left by a run that did not come back, of which the operator is told. Of those that may take minutes
+-- one runs at a time: the other clock is left for the rest. Locks: the long tasks → the task, which are never waited for.
 declare
   v_task core.scheduled_tasks;
   v_now timestamptz;
+  v_long constant interval := '1 minute';
 begin
+  -- Two that begin at once do not see each other's lease. Of two numbers, as in ops.take_credits; 4 is long tasks.
+  if exists (select from core.scheduled_tasks as t where t.name = p_name and t.time_limit > v_long)
+    and (
+      not pg_try_advisory_xact_lock(4, 0)
+      or exists (
+        select from core.scheduled_tasks as o
+        where o.name <> p_name and o.time_limit > v_long and o.leased_until > core.now()
+      )
+    )
+  then
+    return null;
+  end if;
   select t.* into v_task from core.scheduled_tasks as t where t.name = p_name for update skip locked;
   v_now := core.now();
   if not found or v_task.next_run_at > v_now or v_task.leased_until > v_now then
@@ -7562,7 +7575,7 @@ volatile
 set search_path = ''
 as $$
 -- Notes what a provider says of our account; null is what it does not say. A day that was noted before is noted anew: bills
--- are late. Locks: the provider's account → the bill.
+-- are late. A day on which it gave back more than it took costs nothing. Locks: the provider's account → the bill.
 declare
   v_now constant timestamptz := core.now();
 begin
@@ -7572,7 +7585,7 @@ begin
     set balance_cents = excluded.balance_cents, is_locked = excluded.is_locked, asked_at = excluded.asked_at;
   if p_billed_cents is not null then
     insert into videos.provider_bills as b (provider, day, billed_cents, counted_cents, asked_at)
-    values (p_provider, p_day, p_billed_cents, coalesce((
+    values (p_provider, p_day, greatest(0, p_billed_cents), coalesce((
       select s.cents from videos.spending as s where s.provider = p_provider and s.day = p_day
     ), 0), v_now)
     on conflict (provider, day) do update
@@ -7588,9 +7601,19 @@ volatile
 set search_path = ''
 as $$
 -- The scheduled task `read_provider_accounts`: has a worker ask the providers. One task at a time, under a subject that
--- never changes. Locks: the task.
+-- never changes. What a provider has not said for a day is true no more: it is forgotten, and the operator is told once that
+-- nobody watches that account. Locks: the task → accounts → alerts.
+declare
+  v_silent videos.provider_accounts;
 begin
   perform queue.add('read_provider_accounts', '00000000-0000-7000-8000-000000000022', null, core.now());
+  for v_silent in
+    delete from videos.provider_accounts as a where a.asked_at <= core.now() - interval '1 day' returning a.*
+  loop
+    perform ops.raise_alert('provider_account_unknown', v_silent.provider, jsonb_build_object(
+      'asked_at', core.to_iso(v_silent.asked_at)
+    ));
+  end loop;
 end;
 $$;
 
@@ -8983,14 +9006,15 @@ begin
 end;
 $$;
 
--- A provider is away while its breaker is not closed; that is written down where it happens.
+-- A provider is away while its breaker is not closed, and one that the operator does not use is not: that is written down where
+-- it happens.
 create function videos.tell_breaker()
 returns trigger
 language plpgsql
 set search_path = ''
 as $$
 begin
-  if new.breaker = 'closed' then
+  if new.breaker = 'closed' or not new.is_enabled then
     perform ops.end_incident('provider ' || new.name, core.now());
   else
     perform ops.begin_incident('provider ' || new.name, case
@@ -9002,8 +9026,8 @@ begin
 end;
 $$;
 
-create trigger tell_breaker after update of breaker on videos.providers
-  for each row when (old.breaker is distinct from new.breaker) execute function videos.tell_breaker();
+create trigger tell_breaker after update of breaker, is_enabled on videos.providers
+  for each row when ((old.breaker, old.is_enabled) is distinct from (new.breaker, new.is_enabled)) execute function videos.tell_breaker();
 
 -- supabase/schemas/accounts/admission.sql
 
@@ -10736,18 +10760,20 @@ as $$
 -- without it, it is over, and a new one. Called last in a transaction. Locks: the alert, by its rule and subject.
 declare
   v_now constant timestamptz := core.now();
-  v_subject constant text := left(p_subject, 300);
+  -- Whoever cannot say of what, or nothing more, is heard all the same: what it is at must not fail by it.
+  v_subject constant text := left(coalesce(nullif(p_subject, ''), 'unknown'), 300);
+  v_details constant jsonb := coalesce(p_details, '{}');
   v_alert ops.alerts;
 begin
   -- Two that meet it first are one alert. Of two numbers, as in ops.take_credits; 3 is alerts.
   perform pg_advisory_xact_lock(3, hashtext(p_rule || ' ' || v_subject));
   update ops.alerts as a
-  set count = a.count + 1, last_at = v_now, details = p_details
+  set count = a.count + 1, last_at = v_now, details = v_details
   where a.rule = p_rule and a.subject = v_subject and a.resolved_at is null and a.last_at > v_now - interval '1 hour';
   if not found then
     perform ops.resolve_alert(p_rule, v_subject);
     insert into ops.alerts (rule, subject, details, raised_at, last_at)
-    values (p_rule, v_subject, p_details, v_now, v_now)
+    values (p_rule, v_subject, v_details, v_now, v_now)
     returning * into v_alert;
     perform ops.note_alert(v_alert, 'warning');
   end if;
@@ -10999,56 +11025,71 @@ volatile
 set search_path = ''
 as $$
 -- The scheduled task `fold_metrics`: adds what isolates have told to the points of its minute, hour and day, and to what
--- ever was, and returns how many rows there were. A second call finds none of them. Locks: the rows, past those that
--- another call has → the points, in their order.
+-- ever was, and returns how many rows there were. It takes some at a time and ends well before its time limit, so that what
+-- has piled up is less after each run; the rest is for the next. A second call finds none of them. Locks: the rows, past
+-- those that another call has → the points; of two at once, which the tick does not have, one may be undone.
 declare
-  -- Of a run: at 64 isolates with ten series each, five minutes of flushes.
-  v_batch constant integer := 20000;
+  v_batch constant integer := 5000;
+  v_until constant timestamptz := clock_timestamp() + interval '1 second';
   v_folded integer;
+  v_all integer := 0;
 begin
-  with taken as (
-    delete from ops.metric_rows as d
-    where d.ctid = any (array(select r.ctid from ops.metric_rows as r limit v_batch for update skip locked))
-    returning d.*
-  ),
-  stepped as (
-    select s.step, case s.step when 'total' then '-infinity' else date_trunc(s.step, t.recorded_at, 'UTC') end as at,
-      t.name, t.labels, t.count, t.sum, t.buckets
-    from taken as t
-    cross join unnest('{minute,hour,day,total}'::text[]) as s (step)
-  ),
-  sums as (
-    select s.step, s.at, s.name, s.labels, sum(s.count)::bigint as count, sum(s.sum) as sum
-    from stepped as s
-    group by s.step, s.at, s.name, s.labels
-  ),
-  cells as (
-    select s.step, s.at, s.name, s.labels, b.place, sum(b.count)::bigint as count
-    from stepped as s
-    cross join unnest(s.buckets) with ordinality as b (count, place)
-    group by s.step, s.at, s.name, s.labels, b.place
-  ),
-  histograms as (
-    select c.step, c.at, c.name, c.labels, array_agg(c.count order by c.place) as buckets
-    from cells as c
-    group by c.step, c.at, c.name, c.labels
-  ),
-  folded as (
-    insert into ops.metric_points as p (step, at, name, labels, count, sum, buckets)
-    select s.step, s.at, s.name, s.labels, s.count, s.sum, coalesce(h.buckets, '{}')
-    from sums as s
-    left join histograms as h using (step, at, name, labels)
-    order by s.step, s.at, s.name, s.labels
-    on conflict (step, at, name, labels) do update
-      set count = p.count + excluded.count, sum = p.sum + excluded.sum,
-          buckets = array(
-            select coalesce(b.old, 0) + coalesce(b.new, 0)
-            from unnest(p.buckets, excluded.buckets) with ordinality as b (old, new, place)
-            order by b.place
-          )
-  )
-  select count(*) into v_folded from taken as t;
-  return v_folded;
+  loop
+    with taken as (
+      delete from ops.metric_rows as d
+      where d.ctid = any (array(select r.ctid from ops.metric_rows as r limit v_batch for update skip locked))
+      returning date_trunc('minute', d.recorded_at, 'UTC') as minute, d.name, d.labels, d.count, d.sum, d.buckets
+    ),
+    -- Of a minute there are many rows and few series: the longer steps are made of these.
+    minutes as (
+      select t.minute, t.name, t.labels, sum(t.count) as count, sum(t.sum) as sum, count(*) as rows
+      from taken as t
+      group by t.minute, t.name, t.labels
+    ),
+    minute_cells as (
+      select t.minute, t.name, t.labels, b.place, sum(b.count) as count
+      from taken as t
+      cross join unnest(t.buckets) with ordinality as b (count, place)
+      group by t.minute, t.name, t.labels, b.place
+    ),
+    sums as (
+      select s.step, s.at, m.name, m.labels, sum(m.count)::bigint as count, sum(m.sum) as sum
+      from minutes as m
+      cross join lateral (values ('minute', m.minute), ('hour', date_trunc('hour', m.minute, 'UTC')),
+        ('day', date_trunc('day', m.minute, 'UTC')), ('total', '-infinity')) as s (step, at)
+      group by s.step, s.at, m.name, m.labels
+    ),
+    cells as (
+      select s.step, s.at, c.name, c.labels, c.place, sum(c.count)::bigint as count
+      from minute_cells as c
+      cross join lateral (values ('minute', c.minute), ('hour', date_trunc('hour', c.minute, 'UTC')),
+        ('day', date_trunc('day', c.minute, 'UTC')), ('total', '-infinity')) as s (step, at)
+      group by s.step, s.at, c.name, c.labels, c.place
+    ),
+    histograms as (
+      select c.step, c.at, c.name, c.labels, array_agg(c.count order by c.place) as buckets
+      from cells as c
+      group by c.step, c.at, c.name, c.labels
+    ),
+    folded as (
+      insert into ops.metric_points as p (step, at, name, labels, count, sum, buckets)
+      select s.step, s.at, s.name, s.labels, s.count, s.sum, coalesce(h.buckets, '{}')
+      from sums as s
+      left join histograms as h using (step, at, name, labels)
+      order by s.step, s.at, s.name, s.labels
+      on conflict (step, at, name, labels) do update
+        set count = p.count + excluded.count, sum = p.sum + excluded.sum,
+            buckets = array(
+              select coalesce(b.old, 0) + coalesce(b.new, 0)
+              from unnest(p.buckets, excluded.buckets) with ordinality as b (old, new, place)
+              order by b.place
+            )
+    )
+    select coalesce(sum(m.rows), 0) into v_folded from minutes as m;
+    v_all := v_all + v_folded;
+    exit when v_folded < v_batch or clock_timestamp() > v_until;
+  end loop;
+  return v_all;
 end;
 $$;
 
@@ -11650,12 +11691,13 @@ begin
 end;
 $$;
 
-create function ops.switch_flag(p_key text, p_is_enabled boolean, p_admin_id uuid, p_reason text)
+create function ops.set_switch(p_key text, p_is_enabled boolean, p_admin_id uuid, p_reason text)
 returns boolean
 language plpgsql
 volatile
 set search_path = ''
 as $$
+-- Turns a flag on or off as ops.switch_flag does, but for a rule, which does not decide what becomes of it afterwards. Locks: flag.
 declare
   v_flag ops.feature_flags;
 begin
@@ -11671,10 +11713,22 @@ begin
   return ops.put_flag(v_flag, p_admin_id, p_reason);
 end;
 $$;
+
+create function ops.switch_flag(p_key text, p_is_enabled boolean, p_admin_id uuid, p_reason text)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  perform ops.take_over(p_key);
+  return ops.set_switch(p_key, p_is_enabled, p_admin_id, p_reason);
+end;
+$$;
 comment on function ops.switch_flag(text, boolean, uuid, text) is
   'Turns a flag on or off, and writes down by whom and why: select ops.switch_flag(''generation'', false, null, ''<why>'').
-p_admin_id is null where a rule of ours did it, or a hand in the database. True where it was otherwise; a second call changes
-nothing. A flag that nobody named is on, and made where it is turned off. Locks: flag.';
+p_admin_id is null for a hand in the database. True where it was otherwise; a second call changes nothing. A flag that nobody
+named is on, and made where it is turned off. No rule that has turned it off turns it on again. Locks: target → flag.';
 
 -- supabase/schemas/ops/credits.sql
 
@@ -12805,7 +12859,9 @@ create table ops.alert_rules (
   action ops.alert_action not null default 'notify',
   -- From which level on more is done than told.
   acts_at ops.alert_level not null default 'critical',
-  policies text[] not null default '{}',
+  policies text[] not null default '{}' constraint limits_of_admins_are_the_owners check (
+    not policies && '{admin,admin_credits}'
+  ),
   -- What is left of their limits.
   throttle_percent integer not null default 50 constraint throttled_to_a_tenth_at_most check (throttle_percent between 10 and 99),
   -- `{subject}` is what was measured: a provider.
@@ -12836,7 +12892,7 @@ create table ops.alert_actions (
   -- The policy or the flag.
   target text not null,
   percent integer,
-  -- Whether it was us who turned the flag off, and not somebody before.
+  -- Whether it was us who turned the flag off, and nobody decided about it before or since.
   is_ours boolean not null default true,
   acted_at timestamptz not null,
   primary key (rule, subject, action, target),
@@ -12889,7 +12945,7 @@ begin
       select bool_or(a.is_ours) into v_others
       from ops.alert_actions as a
       where a.action = 'shutdown' and a.target = v_target;
-      v_is_ours := ops.switch_flag(v_target, false, null, format('by the alert rule %s: %s', p_rule.name, p_subject));
+      v_is_ours := ops.set_switch(v_target, false, null, format('by the alert rule %s: %s', p_rule.name, p_subject));
       insert into ops.alert_actions (rule, subject, action, target, is_ours, acted_at)
       values (p_rule.name, p_subject, 'shutdown', v_target, v_is_ours or coalesce(v_others, false), core.now());
     end loop;
@@ -12916,10 +12972,11 @@ begin
     where (a.rule, a.subject, a.action, a.target) = (v_action.rule, v_action.subject, v_action.action, v_action.target);
     if v_action.action = 'throttle' then
       perform ops.apply_throttle(v_action.target);
-    elsif v_action.is_ours and not exists (
-      select from ops.alert_actions as o where o.action = 'shutdown' and o.target = v_action.target
-    ) then
-      perform ops.switch_flag(v_action.target, true, null, format('the alert rule %s is over: %s', p_rule, p_subject));
+    elsif v_action.is_ours then
+      -- Whoever keeps it off is who turns it on in the end.
+      update ops.alert_actions as o set is_ours = true where o.action = 'shutdown' and o.target = v_action.target;
+      continue when found;
+      perform ops.set_switch(v_action.target, true, null, format('the alert rule %s is over: %s', p_rule, p_subject));
     end if;
   end loop;
 end;
@@ -12934,6 +12991,21 @@ as $$
 -- Of two who act on the same policy or flag, the second sees what the first did. Locks: the target, of the alerts' locks.
 begin
   perform pg_advisory_xact_lock(3, hashtext(p_action || ' ' || p_target));
+end;
+$$;
+
+create function ops.take_over(p_flag text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Somebody decides about a flag by hand: what rules have done to it is theirs no more, and their end leaves it as it is. A
+-- second call changes nothing. Locks: target → what was done to it.
+begin
+  perform ops.lock_target('shutdown', p_flag);
+  update ops.alert_actions as a set is_ours = false
+  where a.action = 'shutdown' and a.target = p_flag and a.is_ours;
 end;
 $$;
 
@@ -13215,7 +13287,8 @@ select i.id, i.subject, i.began_at, i.ended_at, i.ended_at - i.began_at as laste
     select array_agg(distinct o.provider order by o.provider)
     from videos.submissions as s
     join videos.submissions as o on o.job_id = s.job_id and o.provider <> s.provider and o.state in ('accepted', 'ended')
-    where i.subject = 'provider ' || s.provider and s.state = 'not_accepted'
+    -- So that the index of those is asked for the provider.
+    where s.provider = substring(i.subject from '^provider (.*)$') and s.state = 'not_accepted'
       and s.claimed_at >= i.began_at - interval '10 minutes' and s.claimed_at < coalesce(i.ended_at, 'infinity')
   ) as taken_over_by
 from ops.incidents as i;
@@ -13305,6 +13378,8 @@ begin
     select from unnest(v_after.policies) as n (name) where not exists (select from guard.policies as p where p.name = n.name)
   ) then
     v_fields := v_fields || '{"path": "policies", "message": "Must be names of rate limits"}';
+  elsif v_after.policies && '{admin,admin_credits}' then
+    v_fields := v_fields || '{"path": "policies", "message": "Must not name the limits of admins"}';
   elsif v_after.action = 'throttle' and v_after.policies = '{}' then
     v_fields := v_fields || '{"path": "policies", "message": "Must name what is throttled"}';
   end if;
@@ -14541,8 +14616,13 @@ begin
       order by x.job_id, x.claimed_at desc
     ) as s on s.job_id = j.id
     left join lateral (
-      select x.provider from videos.submissions as x where x.job_id = j.id order by x.claimed_at desc limit 1
-    ) as o on s.job_id is null and j.created_at < p_from - interval '1 hour'
+      select x.provider
+      from videos.submissions as x
+      -- Here and not where it is joined, so that the others are not asked for.
+      where x.job_id = j.id and s.job_id is null and j.created_at < p_from - interval '1 hour'
+      order by x.claimed_at desc
+      limit 1
+    ) as o on true
     where j.completed_at >= p_from and j.completed_at < p_until
     group by j.model_name, coalesce(s.provider, o.provider), j.status, j.error_code
   ) as e;
@@ -19379,8 +19459,9 @@ security definer
 set search_path = ''
 as $$
 -- Changes of a flag what is given, for whoever asks from then on. `data` is the flag as ops.flag_json has it. resource/not-found for one
--- that is not there, request/malformed for what a flag cannot be. A second call changes nothing and writes nothing. Counts
--- against `admin`. Locks: rate-limit row → flag.
+-- that is not there, request/malformed for what a flag cannot be. A second call changes nothing and writes nothing. Whether
+-- it is on is the admin's decision from then on: no rule that has turned it off turns it on again. Counts against `admin`.
+-- Locks: rate-limit row → target → flag.
 declare
   v_caller record;
   v_flag ops.feature_flags;
@@ -19389,6 +19470,9 @@ begin
   v_caller := ops.enter_admin(p_admin_id, 'admin-flags', p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
+  end if;
+  if p_is_enabled is not null then
+    perform ops.take_over(p_key);
   end if;
   select f.* into v_flag from ops.feature_flags as f where f.key = p_key for no key update;
   if not found then

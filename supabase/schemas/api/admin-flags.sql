@@ -32,8 +32,9 @@ security definer
 set search_path = ''
 as $$
 -- Changes of a flag what is given, for whoever asks from then on. `data` is the flag as ops.flag_json has it. resource/not-found for one
--- that is not there, request/malformed for what a flag cannot be. A second call changes nothing and writes nothing. Counts
--- against `admin`. Locks: rate-limit row → flag.
+-- that is not there, request/malformed for what a flag cannot be. A second call changes nothing and writes nothing. Whether
+-- it is on is the admin's decision from then on: no rule that has turned it off turns it on again. Counts against `admin`.
+-- Locks: rate-limit row → target → flag.
 declare
   v_caller record;
   v_flag ops.feature_flags;
@@ -42,6 +43,9 @@ begin
   v_caller := ops.enter_admin(p_admin_id, 'admin-flags', p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
+  end if;
+  if p_is_enabled is not null then
+    perform ops.take_over(p_key);
   end if;
   select f.* into v_flag from ops.feature_flags as f where f.key = p_key for no key update;
   if not found then

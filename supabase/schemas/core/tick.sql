@@ -43,12 +43,25 @@ volatile
 set search_path = ''
 as $$
 -- Gives the run of a task to the caller, as its row was before; null where it is not due, or another clock has it. A
--- lease in it was left by a run that did not come back, of which the operator is told. Locks: the task, which is never
--- waited for.
+-- lease in it was left by a run that did not come back, of which the operator is told. Of those that may take minutes
+-- one runs at a time: the other clock is left for the rest. Locks: the long tasks → the task, which are never waited for.
 declare
   v_task core.scheduled_tasks;
   v_now timestamptz;
+  v_long constant interval := '1 minute';
 begin
+  -- Two that begin at once do not see each other's lease. Of two numbers, as in ops.take_credits; 4 is long tasks.
+  if exists (select from core.scheduled_tasks as t where t.name = p_name and t.time_limit > v_long)
+    and (
+      not pg_try_advisory_xact_lock(4, 0)
+      or exists (
+        select from core.scheduled_tasks as o
+        where o.name <> p_name and o.time_limit > v_long and o.leased_until > core.now()
+      )
+    )
+  then
+    return null;
+  end if;
   select t.* into v_task from core.scheduled_tasks as t where t.name = p_name for update skip locked;
   v_now := core.now();
   if not found or v_task.next_run_at > v_now or v_task.leased_until > v_now then

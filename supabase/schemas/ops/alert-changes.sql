@@ -80,6 +80,8 @@ begin
     select from unnest(v_after.policies) as n (name) where not exists (select from guard.policies as p where p.name = n.name)
   ) then
     v_fields := v_fields || '{"path": "policies", "message": "Must be names of rate limits"}';
+  elsif v_after.policies && '{admin,admin_credits}' then
+    v_fields := v_fields || '{"path": "policies", "message": "Must not name the limits of admins"}';
   elsif v_after.action = 'throttle' and v_after.policies = '{}' then
     v_fields := v_fields || '{"path": "policies", "message": "Must name what is throttled"}';
   end if;

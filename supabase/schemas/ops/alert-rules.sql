@@ -24,7 +24,9 @@ create table ops.alert_rules (
   action ops.alert_action not null default 'notify',
   -- From which level on more is done than told.
   acts_at ops.alert_level not null default 'critical',
-  policies text[] not null default '{}',
+  policies text[] not null default '{}' constraint limits_of_admins_are_the_owners check (
+    not policies && '{admin,admin_credits}'
+  ),
   -- What is left of their limits.
   throttle_percent integer not null default 50 constraint throttled_to_a_tenth_at_most check (throttle_percent between 10 and 99),
   -- `{subject}` is what was measured: a provider.
@@ -55,7 +57,7 @@ create table ops.alert_actions (
   -- The policy or the flag.
   target text not null,
   percent integer,
-  -- Whether it was us who turned the flag off, and not somebody before.
+  -- Whether it was us who turned the flag off, and nobody decided about it before or since.
   is_ours boolean not null default true,
   acted_at timestamptz not null,
   primary key (rule, subject, action, target),
@@ -108,7 +110,7 @@ begin
       select bool_or(a.is_ours) into v_others
       from ops.alert_actions as a
       where a.action = 'shutdown' and a.target = v_target;
-      v_is_ours := ops.switch_flag(v_target, false, null, format('by the alert rule %s: %s', p_rule.name, p_subject));
+      v_is_ours := ops.set_switch(v_target, false, null, format('by the alert rule %s: %s', p_rule.name, p_subject));
       insert into ops.alert_actions (rule, subject, action, target, is_ours, acted_at)
       values (p_rule.name, p_subject, 'shutdown', v_target, v_is_ours or coalesce(v_others, false), core.now());
     end loop;
@@ -135,10 +137,11 @@ begin
     where (a.rule, a.subject, a.action, a.target) = (v_action.rule, v_action.subject, v_action.action, v_action.target);
     if v_action.action = 'throttle' then
       perform ops.apply_throttle(v_action.target);
-    elsif v_action.is_ours and not exists (
-      select from ops.alert_actions as o where o.action = 'shutdown' and o.target = v_action.target
-    ) then
-      perform ops.switch_flag(v_action.target, true, null, format('the alert rule %s is over: %s', p_rule, p_subject));
+    elsif v_action.is_ours then
+      -- Whoever keeps it off is who turns it on in the end.
+      update ops.alert_actions as o set is_ours = true where o.action = 'shutdown' and o.target = v_action.target;
+      continue when found;
+      perform ops.set_switch(v_action.target, true, null, format('the alert rule %s is over: %s', p_rule, p_subject));
     end if;
   end loop;
 end;
@@ -153,6 +156,21 @@ as $$
 -- Of two who act on the same policy or flag, the second sees what the first did. Locks: the target, of the alerts' locks.
 begin
   perform pg_advisory_xact_lock(3, hashtext(p_action || ' ' || p_target));
+end;
+$$;
+
+create function ops.take_over(p_flag text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Somebody decides about a flag by hand: what rules have done to it is theirs no more, and their end leaves it as it is. A
+-- second call changes nothing. Locks: target → what was done to it.
+begin
+  perform ops.lock_target('shutdown', p_flag);
+  update ops.alert_actions as a set is_ours = false
+  where a.action = 'shutdown' and a.target = p_flag and a.is_ours;
 end;
 $$;
 

@@ -74,18 +74,20 @@ as $$
 -- without it, it is over, and a new one. Called last in a transaction. Locks: the alert, by its rule and subject.
 declare
   v_now constant timestamptz := core.now();
-  v_subject constant text := left(p_subject, 300);
+  -- Whoever cannot say of what, or nothing more, is heard all the same: what it is at must not fail by it.
+  v_subject constant text := left(coalesce(nullif(p_subject, ''), 'unknown'), 300);
+  v_details constant jsonb := coalesce(p_details, '{}');
   v_alert ops.alerts;
 begin
   -- Two that meet it first are one alert. Of two numbers, as in ops.take_credits; 3 is alerts.
   perform pg_advisory_xact_lock(3, hashtext(p_rule || ' ' || v_subject));
   update ops.alerts as a
-  set count = a.count + 1, last_at = v_now, details = p_details
+  set count = a.count + 1, last_at = v_now, details = v_details
   where a.rule = p_rule and a.subject = v_subject and a.resolved_at is null and a.last_at > v_now - interval '1 hour';
   if not found then
     perform ops.resolve_alert(p_rule, v_subject);
     insert into ops.alerts (rule, subject, details, raised_at, last_at)
-    values (p_rule, v_subject, p_details, v_now, v_now)
+    values (p_rule, v_subject, v_details, v_now, v_now)
     returning * into v_alert;
     perform ops.note_alert(v_alert, 'warning');
   end if;

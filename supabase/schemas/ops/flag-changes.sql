@@ -230,12 +230,13 @@ begin
 end;
 $$;
 
-create function ops.switch_flag(p_key text, p_is_enabled boolean, p_admin_id uuid, p_reason text)
+create function ops.set_switch(p_key text, p_is_enabled boolean, p_admin_id uuid, p_reason text)
 returns boolean
 language plpgsql
 volatile
 set search_path = ''
 as $$
+-- Turns a flag on or off as ops.switch_flag does, but for a rule, which does not decide what becomes of it afterwards. Locks: flag.
 declare
   v_flag ops.feature_flags;
 begin
@@ -251,7 +252,19 @@ begin
   return ops.put_flag(v_flag, p_admin_id, p_reason);
 end;
 $$;
+
+create function ops.switch_flag(p_key text, p_is_enabled boolean, p_admin_id uuid, p_reason text)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  perform ops.take_over(p_key);
+  return ops.set_switch(p_key, p_is_enabled, p_admin_id, p_reason);
+end;
+$$;
 comment on function ops.switch_flag(text, boolean, uuid, text) is
   'Turns a flag on or off, and writes down by whom and why: select ops.switch_flag(''generation'', false, null, ''<why>'').
-p_admin_id is null where a rule of ours did it, or a hand in the database. True where it was otherwise; a second call changes
-nothing. A flag that nobody named is on, and made where it is turned off. Locks: flag.';
+p_admin_id is null for a hand in the database. True where it was otherwise; a second call changes nothing. A flag that nobody
+named is on, and made where it is turned off. No rule that has turned it off turns it on again. Locks: target → flag.';

@@ -73,7 +73,8 @@ select i.id, i.subject, i.began_at, i.ended_at, i.ended_at - i.began_at as laste
     select array_agg(distinct o.provider order by o.provider)
     from videos.submissions as s
     join videos.submissions as o on o.job_id = s.job_id and o.provider <> s.provider and o.state in ('accepted', 'ended')
-    where i.subject = 'provider ' || s.provider and s.state = 'not_accepted'
+    -- So that the index of those is asked for the provider.
+    where s.provider = substring(i.subject from '^provider (.*)$') and s.state = 'not_accepted'
       and s.claimed_at >= i.began_at - interval '10 minutes' and s.claimed_at < coalesce(i.ended_at, 'infinity')
   ) as taken_over_by
 from ops.incidents as i;

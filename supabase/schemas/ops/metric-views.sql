@@ -28,8 +28,13 @@ begin
       order by x.job_id, x.claimed_at desc
     ) as s on s.job_id = j.id
     left join lateral (
-      select x.provider from videos.submissions as x where x.job_id = j.id order by x.claimed_at desc limit 1
-    ) as o on s.job_id is null and j.created_at < p_from - interval '1 hour'
+      select x.provider
+      from videos.submissions as x
+      -- Here and not where it is joined, so that the others are not asked for.
+      where x.job_id = j.id and s.job_id is null and j.created_at < p_from - interval '1 hour'
+      order by x.claimed_at desc
+      limit 1
+    ) as o on true
     where j.completed_at >= p_from and j.completed_at < p_until
     group by j.model_name, coalesce(s.provider, o.provider), j.status, j.error_code
   ) as e;

@@ -95,55 +95,70 @@ volatile
 set search_path = ''
 as $$
 -- The scheduled task `fold_metrics`: adds what isolates have told to the points of its minute, hour and day, and to what
--- ever was, and returns how many rows there were. A second call finds none of them. Locks: the rows, past those that
--- another call has → the points, in their order.
+-- ever was, and returns how many rows there were. It takes some at a time and ends well before its time limit, so that what
+-- has piled up is less after each run; the rest is for the next. A second call finds none of them. Locks: the rows, past
+-- those that another call has → the points; of two at once, which the tick does not have, one may be undone.
 declare
-  -- Of a run: at 64 isolates with ten series each, five minutes of flushes.
-  v_batch constant integer := 20000;
+  v_batch constant integer := 5000;
+  v_until constant timestamptz := clock_timestamp() + interval '1 second';
   v_folded integer;
+  v_all integer := 0;
 begin
-  with taken as (
-    delete from ops.metric_rows as d
-    where d.ctid = any (array(select r.ctid from ops.metric_rows as r limit v_batch for update skip locked))
-    returning d.*
-  ),
-  stepped as (
-    select s.step, case s.step when 'total' then '-infinity' else date_trunc(s.step, t.recorded_at, 'UTC') end as at,
-      t.name, t.labels, t.count, t.sum, t.buckets
-    from taken as t
-    cross join unnest('{minute,hour,day,total}'::text[]) as s (step)
-  ),
-  sums as (
-    select s.step, s.at, s.name, s.labels, sum(s.count)::bigint as count, sum(s.sum) as sum
-    from stepped as s
-    group by s.step, s.at, s.name, s.labels
-  ),
-  cells as (
-    select s.step, s.at, s.name, s.labels, b.place, sum(b.count)::bigint as count
-    from stepped as s
-    cross join unnest(s.buckets) with ordinality as b (count, place)
-    group by s.step, s.at, s.name, s.labels, b.place
-  ),
-  histograms as (
-    select c.step, c.at, c.name, c.labels, array_agg(c.count order by c.place) as buckets
-    from cells as c
-    group by c.step, c.at, c.name, c.labels
-  ),
-  folded as (
-    insert into ops.metric_points as p (step, at, name, labels, count, sum, buckets)
-    select s.step, s.at, s.name, s.labels, s.count, s.sum, coalesce(h.buckets, '{}')
-    from sums as s
-    left join histograms as h using (step, at, name, labels)
-    order by s.step, s.at, s.name, s.labels
-    on conflict (step, at, name, labels) do update
-      set count = p.count + excluded.count, sum = p.sum + excluded.sum,
-          buckets = array(
-            select coalesce(b.old, 0) + coalesce(b.new, 0)
-            from unnest(p.buckets, excluded.buckets) with ordinality as b (old, new, place)
-            order by b.place
-          )
-  )
-  select count(*) into v_folded from taken as t;
-  return v_folded;
+  loop
+    with taken as (
+      delete from ops.metric_rows as d
+      where d.ctid = any (array(select r.ctid from ops.metric_rows as r limit v_batch for update skip locked))
+      returning date_trunc('minute', d.recorded_at, 'UTC') as minute, d.name, d.labels, d.count, d.sum, d.buckets
+    ),
+    -- Of a minute there are many rows and few series: the longer steps are made of these.
+    minutes as (
+      select t.minute, t.name, t.labels, sum(t.count) as count, sum(t.sum) as sum, count(*) as rows
+      from taken as t
+      group by t.minute, t.name, t.labels
+    ),
+    minute_cells as (
+      select t.minute, t.name, t.labels, b.place, sum(b.count) as count
+      from taken as t
+      cross join unnest(t.buckets) with ordinality as b (count, place)
+      group by t.minute, t.name, t.labels, b.place
+    ),
+    sums as (
+      select s.step, s.at, m.name, m.labels, sum(m.count)::bigint as count, sum(m.sum) as sum
+      from minutes as m
+      cross join lateral (values ('minute', m.minute), ('hour', date_trunc('hour', m.minute, 'UTC')),
+        ('day', date_trunc('day', m.minute, 'UTC')), ('total', '-infinity')) as s (step, at)
+      group by s.step, s.at, m.name, m.labels
+    ),
+    cells as (
+      select s.step, s.at, c.name, c.labels, c.place, sum(c.count)::bigint as count
+      from minute_cells as c
+      cross join lateral (values ('minute', c.minute), ('hour', date_trunc('hour', c.minute, 'UTC')),
+        ('day', date_trunc('day', c.minute, 'UTC')), ('total', '-infinity')) as s (step, at)
+      group by s.step, s.at, c.name, c.labels, c.place
+    ),
+    histograms as (
+      select c.step, c.at, c.name, c.labels, array_agg(c.count order by c.place) as buckets
+      from cells as c
+      group by c.step, c.at, c.name, c.labels
+    ),
+    folded as (
+      insert into ops.metric_points as p (step, at, name, labels, count, sum, buckets)
+      select s.step, s.at, s.name, s.labels, s.count, s.sum, coalesce(h.buckets, '{}')
+      from sums as s
+      left join histograms as h using (step, at, name, labels)
+      order by s.step, s.at, s.name, s.labels
+      on conflict (step, at, name, labels) do update
+        set count = p.count + excluded.count, sum = p.sum + excluded.sum,
+            buckets = array(
+              select coalesce(b.old, 0) + coalesce(b.new, 0)
+              from unnest(p.buckets, excluded.buckets) with ordinality as b (old, new, place)
+              order by b.place
+            )
+    )
+    select coalesce(sum(m.rows), 0) into v_folded from minutes as m;
+    v_all := v_all + v_folded;
+    exit when v_folded < v_batch or clock_timestamp() > v_until;
+  end loop;
+  return v_all;
 end;
 $$;

@@ -268,7 +268,7 @@ volatile
 set search_path = ''
 as $$
 -- Notes what a provider says of our account; null is what it does not say. A day that was noted before is noted anew: bills
--- are late. Locks: the provider's account → the bill.
+-- are late. A day on which it gave back more than it took costs nothing. Locks: the provider's account → the bill.
 declare
   v_now constant timestamptz := core.now();
 begin
@@ -278,7 +278,7 @@ begin
     set balance_cents = excluded.balance_cents, is_locked = excluded.is_locked, asked_at = excluded.asked_at;
   if p_billed_cents is not null then
     insert into videos.provider_bills as b (provider, day, billed_cents, counted_cents, asked_at)
-    values (p_provider, p_day, p_billed_cents, coalesce((
+    values (p_provider, p_day, greatest(0, p_billed_cents), coalesce((
       select s.cents from videos.spending as s where s.provider = p_provider and s.day = p_day
     ), 0), v_now)
     on conflict (provider, day) do update
@@ -294,9 +294,19 @@ volatile
 set search_path = ''
 as $$
 -- The scheduled task `read_provider_accounts`: has a worker ask the providers. One task at a time, under a subject that
--- never changes. Locks: the task.
+-- never changes. What a provider has not said for a day is true no more: it is forgotten, and the operator is told once that
+-- nobody watches that account. Locks: the task → accounts → alerts.
+declare
+  v_silent videos.provider_accounts;
 begin
   perform queue.add('read_provider_accounts', '00000000-0000-7000-8000-000000000022', null, core.now());
+  for v_silent in
+    delete from videos.provider_accounts as a where a.asked_at <= core.now() - interval '1 day' returning a.*
+  loop
+    perform ops.raise_alert('provider_account_unknown', v_silent.provider, jsonb_build_object(
+      'asked_at', core.to_iso(v_silent.asked_at)
+    ));
+  end loop;
 end;
 $$;
 

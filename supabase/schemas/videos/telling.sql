@@ -81,14 +81,15 @@ begin
 end;
 $$;
 
--- A provider is away while its breaker is not closed; that is written down where it happens.
+-- A provider is away while its breaker is not closed, and one that the operator does not use is not: that is written down where
+-- it happens.
 create function videos.tell_breaker()
 returns trigger
 language plpgsql
 set search_path = ''
 as $$
 begin
-  if new.breaker = 'closed' then
+  if new.breaker = 'closed' or not new.is_enabled then
     perform ops.end_incident('provider ' || new.name, core.now());
   else
     perform ops.begin_incident('provider ' || new.name, case
@@ -100,5 +101,5 @@ begin
 end;
 $$;
 
-create trigger tell_breaker after update of breaker on videos.providers
-  for each row when (old.breaker is distinct from new.breaker) execute function videos.tell_breaker();
+create trigger tell_breaker after update of breaker, is_enabled on videos.providers
+  for each row when ((old.breaker, old.is_enabled) is distinct from (new.breaker, new.is_enabled)) execute function videos.tell_breaker();

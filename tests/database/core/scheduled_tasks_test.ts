@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import postgres from "postgres";
 import type { TestDatabase } from "../harness.ts";
 import { stillDatabase } from "../support/frozen-clock.ts";
-import { first } from "../support/ledger.ts";
+import { first, type Sql } from "../support/ledger.ts";
 import { startVideo } from "../support/generation.ts";
 import { tick } from "../support/scheduled-tasks.ts";
 
@@ -171,6 +171,36 @@ Deno.test("a task that never ends is ended after its time limit; the others run 
   await advance(61 * second);
   await tick(sql);
   assert.match((await alerts(database)).join(), /^a_hangs: the run before did not come back/);
+});
+
+Deno.test("of the tasks that take minutes one runs at a time, so that a clock is left for the rest", async () => {
+  await using database = await stillDatabase();
+  const { sql, advance } = database;
+  const long = (await sql<{ name: string }[]>`
+    select t.name from core.scheduled_tasks as t where t.time_limit > interval '1 minute' order by t.name`)
+    .map(({ name }) => name);
+  assert(long.length > 1, "there are several");
+  const claim = async (by: Sql, name: string) =>
+    (await first(by<{ name: string | null }[]>`select t.name from core.claim_task(${name}) as t`)).name;
+  const [one = "", other = ""] = long;
+  const two = postgres(database.url, { max: 1, onnotice: () => {} });
+  try {
+    // At the very same time, before either can see the other.
+    await sql.begin(async (clock) => {
+      assert.equal(await claim(clock, one), one);
+      assert.equal(await claim(two, other), null);
+    });
+    assert.equal(await claim(two, other), null, "while the first runs");
+    assert.equal(await claim(two, "expire_credits"), "expire_credits", "whatever is short");
+    await sql`update core.scheduled_tasks set leased_until = null where name = ${one}`;
+    assert.equal(await claim(two, other), other, "when it has ended");
+    // One that was killed is waited for as long as its lease.
+    assert.equal(await claim(two, one), null);
+    await advance(24 * 3600 * second);
+    assert.equal(await claim(two, one), one);
+  } finally {
+    await two.end({ timeout: 1 });
+  }
 });
 
 Deno.test("a subject whose attempt kills the session is set aside, and the next run does the others", async () => {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import postgres from "postgres";
 import type { TestDatabase } from "../harness.ts";
+import { createAdmin } from "../support/admins.ts";
 import { stillDatabase } from "../support/frozen-clock.ts";
 import { first, type Sql } from "../support/ledger.ts";
 import { takeOne } from "../support/rate-limits.ts";
@@ -305,6 +306,59 @@ Deno.test("shutdown turns flags off, writes down that it did, and turns on again
   ]);
 });
 
+Deno.test("what somebody decides about a flag while a rule has it off stays so when the rule is over", async (test) => {
+  for (
+    const [said, expected] of [[[false], false], [[true, false], false], [[true], true], [[], true]] as const
+  ) {
+    await test.step(
+      said.length === 0 ? "nothing" : said.map((on) => on ? "on" : "off").join(", then "),
+      async () => {
+        await using database = await open();
+        const { sql } = database;
+        const admin = await createAdmin(sql);
+        await makeRule(sql, "own", "ledger_violations", {
+          action: "shutdown",
+          flags: ["generation", "purchases"],
+          okFor: "1 minute",
+        });
+        await setMeasured(sql, "ledger_violations", 12);
+        await evaluate(database);
+        for (const on of said) {
+          // By the two ways that there are.
+          await sql`select ops.switch_flag('purchases', ${on}, null, 'by hand')`;
+          const { answer } = await first(sql<{ answer: Record<string, unknown> }[]>`
+          select api.patch_admin_flags(${admin}, 'a-request', 'generation', 'by an admin', ${on}) as answer`);
+          assert.equal("data" in answer, true, JSON.stringify(answer));
+          await evaluate(database);
+        }
+        await setMeasured(sql, "ledger_violations", 0);
+        await evaluate(database, 3);
+        assert.deepEqual([await isOn(sql, "purchases"), await isOn(sql, "generation")], [expected, expected]);
+      },
+    );
+  }
+});
+
+Deno.test("a flag that was decided about and that another rule turned off since is on when all rules are over", async () => {
+  await using database = await open();
+  const { sql } = database;
+  for (const [name, metric] of [["one", "queue_seconds"], ["other", "grants"]] as const) {
+    await makeRule(sql, name, metric, { action: "shutdown", flags: ["generation"], okFor: "1 minute" });
+  }
+  await setMeasured(sql, "queue_seconds", 12);
+  await evaluate(database);
+  await sql`select ops.switch_flag('generation', true, null, 'by hand')`;
+  await setMeasured(sql, "grants", 12);
+  await evaluate(database);
+  assert.equal(await isOn(sql, "generation"), false);
+  await setMeasured(sql, "grants", 0);
+  await evaluate(database, 3);
+  assert.equal(await isOn(sql, "generation"), false, "the first goes on");
+  await setMeasured(sql, "queue_seconds", 0);
+  await evaluate(database, 3);
+  assert.equal(await isOn(sql, "generation"), true);
+});
+
 Deno.test("what is pinned stays until it is not; what a rule that was switched off had done does not", async () => {
   await using database = await open();
   const { sql } = database;
@@ -398,4 +452,31 @@ Deno.test("a metric is one of a closed set, and so are the flags that a rule may
   for (const action of ["throttle", "shutdown"] as const) {
     await assert.rejects(makeRule(sql, "own", "grants", { action }), { code: "23514" });
   }
+});
+
+Deno.test("no rule throttles the limits of admins, which the owner alone changes", async () => {
+  await using database = await open();
+  const { sql } = database;
+  const admin = await createAdmin(sql);
+  await makeRule(sql, "own", "queue_seconds");
+  for (const policies of [["admin"], ["reads", "admin_credits"], ["reads"]]) {
+    const { answer } = await first(sql<{ answer: { error?: string } }[]>`
+      select api.patch_admin_alerts(
+        ${admin}, 'a-request', 'a reason', p_rule => 'own', p_action => 'throttle', p_policies => ${policies}
+      ) as answer`);
+    assert.equal(answer.error, policies.join() === "reads" ? undefined : "ERR_4008", policies.join());
+  }
+  await assert.rejects(
+    makeRule(sql, "by_hand", "grants", { action: "throttle", policies: ["admin"] }),
+    /limits_of_admins/,
+  );
+});
+
+Deno.test("whoever cannot say what an alert is about raises it all the same, and fails by nothing", async () => {
+  await using database = await open();
+  const { sql } = database;
+  for (const subject of [null, "", "x".repeat(400)]) {
+    await sql`select ops.raise_alert('own', ${subject}, ${subject === "" ? null : sql.json({})})`;
+  }
+  assert.deepEqual((await alertsOf(sql, "own")).map(({ subject }) => subject), ["unknown", "x".repeat(300)]);
 });

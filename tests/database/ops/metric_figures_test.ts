@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import type postgres from "postgres";
 import { runs } from "../../runs.ts";
 import { testDatabase } from "../harness.ts";
+import { first } from "../support/ledger.ts";
 import { readAsAWhole } from "../support/scans.ts";
 import { fill } from "../support/volume.ts";
 
@@ -309,6 +310,20 @@ Deno.test("an overview reads no grown table as a whole, and tells how long it ta
     from videos.jobs as j order by j.created_at`;
   for (const table of ["accounts.users", "videos.submissions"]) await sql`vacuum full analyze ${sql(table)}`;
   await sql`select brin_summarize_new_values('videos.submissions_claimed_at')`;
+  await test.step("of jobs whose submissions were read at once none is asked for them once more", async () => {
+    const asked = await sql.begin(async (sql) => {
+      const scans = async () =>
+        (await first(sql<{ scans: number }[]>`
+          select s.idx_scan::int as scans from pg_stat_xact_user_tables as s where s.relid = 'videos.submissions'::regclass`))
+          .scans;
+      const before = await scans();
+      const figures = await sql`
+        select f.jobs::int, f.provider from ops.job_figures(now() - interval '50 minutes', now() + interval '10 minutes') as f`;
+      assert.deepEqual(figures.map((row) => ({ ...row })), [{ jobs: users, provider: "fal" }]);
+      return await scans() - before;
+    });
+    assert(asked < 10, `${asked} times`);
+  });
   for (const [name, statement] of Object.entries(overview)) {
     await test.step(name, async () => {
       assert.deepEqual(await readAsAWhole(sql, grown, [statement]), []);

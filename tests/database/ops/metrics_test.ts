@@ -105,6 +105,30 @@ Deno.test("every figure of every step is the sum of what was told in its span, w
   }
 });
 
+Deno.test("what piled up while nobody folded it is folded by the next run, within its time", async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  // More than a run takes at a time, of as many series as a busy day has.
+  const rows = 20_000;
+  await sql`
+    insert into ops.metric_rows (recorded_at, name, labels, count, sum, buckets)
+    select core.now() - n / 4000 * interval '1 minute', s.name, jsonb_build_object('endpoint', n % 40, 'n', n % 7),
+      ${seconds.length + 1}, 1, array_fill(1, array[${seconds.length + 1}::int])
+    from generate_series(0, ${rows - 1}::int) as n
+    cross join lateral (select (array['request_seconds', 'data_api_seconds'])[1 + n % 2] as name) as s`;
+  await runTask(sql, "fold_metrics");
+  const folded = await sql`
+    select p.step, sum(p.sum)::int as rows, sum(p.count)::int as count, sum(b.count)::int as cells
+    from ops.metric_points as p
+    cross join lateral (select sum(u.count) as count from unnest(p.buckets) as u (count)) as b
+    group by p.step order by p.step`;
+  const all = rows * (seconds.length + 1);
+  assert.deepEqual(
+    folded.map((row) => ({ ...row })),
+    ["day", "hour", "minute", "total"].map((step) => ({ step, rows, count: all, cells: all })),
+  );
+});
+
 Deno.test("labels are closed sets: what is of none is `other`, what is no label is nowhere, and no text of a stranger's is kept", async () => {
   await using database = await testDatabase();
   const { sql } = database;

@@ -144,7 +144,9 @@ export async function answer(
         exchange.recordError(asAppError(error));
         throw error;
       });
-      platform.background.run(done, log);
+      // What the work counts is told after it, whether or not another request comes to this isolate.
+      const told = done.finally(() => platform.tellMetrics(exchange.endpoint, exchange.answered));
+      platform.background.run(told, log);
     },
     ...(idempotency === null ? {} : { idempotency }),
     ...Object.fromEntries(Object.entries(operation.ports ?? {}).map(([name, port]) => [name, port(runtime)])),

@@ -133,3 +133,26 @@ Deno.test("a fault of ours or a provider's is recorded after the answer, and the
     assert.equal(p_context.error.message, "asked by [redacted]");
   }
 });
+
+Deno.test("what work counts after the answer is told, though no other request comes, and also where it fails", async () => {
+  for (const error of [null, new Error("It broke")]) {
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    const server = await testServer([
+      read({
+        service: (_input: undefined, context: Context) => {
+          context.waitUntil(async () => {
+            await begun;
+            server.metrics.count("retries", { service: "fal" });
+            if (error !== null) throw error;
+          });
+          return Promise.resolve({ status: 200, body: {} });
+        },
+      }),
+    ]);
+    await (await server.send({ headers })).body?.cancel();
+    assert.equal(server.told.length, 1, "the answer does not wait for the work, nor does what is told of it");
+    begin();
+    await server.settled();
+    assert.deepEqual(server.told.map((names) => names.includes("retries")), [false, true]);
+  }
+});

@@ -41,6 +41,8 @@ export interface TestServer {
   readonly recorded: readonly RecordedError[];
   /** What the isolate has counted; nobody is told. */
   readonly metrics: Metrics;
+  /** What was counted each time that somebody was to be told. */
+  readonly told: readonly string[][];
   send(sent?: Sent): Promise<Response>;
   /** Resolves when nothing that the requests started is left to do. */
   settled(): Promise<void>;
@@ -58,6 +60,7 @@ export async function testServer(
   const background = createBackgroundWork();
   const recorded: RecordedError[] = [];
   const metrics = isolateMetrics();
+  const told: string[][] = [];
   const fetchElse = port.fetch ?? (() => Promise.reject(new Error("This test has no network")));
   const handler = createHandler(operations, {
     config: testConfig({ SUPABASE_JWKS: issuer.jwks, ...environment }),
@@ -70,7 +73,11 @@ export async function testServer(
     },
     background,
     metrics,
-    tellMetrics: () => {},
+    tellMetrics: () => {
+      const rows = metrics.take();
+      told.push(rows.map(({ name }) => name));
+      metrics.giveBack(rows);
+    },
     now: clock.now,
   });
   return {
@@ -79,6 +86,7 @@ export async function testServer(
     lines,
     recorded,
     metrics,
+    told,
     settled: background.settled,
     async send({ method = "GET", path = "example", as = "guest", token, headers = {}, json, body } = {}) {
       const all = new Headers();

@@ -28,11 +28,16 @@ export function messageFor(url: string, event: ToldEvent): string {
 const maxWords = 1_500;
 
 function inWords({ type, data }: ToldEvent): string {
-  const { rule, subject } = data;
+  const { rule, subject, level, value, threshold } = data;
   const isAlert = typeof rule === "string" && typeof subject === "string";
-  const what = isAlert ? `${rule}: ${subject}` : JSON.stringify(data);
-  const title = { "alert.raised": "Alert", "alert.resolved": "Resolved", "webhook.test": "A test" }[type] ??
-    type;
+  const measured = typeof value === "number" ? `, ${value} (bound ${threshold})` : "";
+  const what = isAlert ? `${rule}: ${subject}${measured}` : JSON.stringify(data);
+  const title = {
+    "alert.raised": level === "critical" ? "Critical alert" : "Alert",
+    "alert.resolved": "Resolved",
+    "alert.acknowledged": "Acknowledged",
+    "webhook.test": "A test",
+  }[type] ?? type;
   const text = `Kinora. ${title}: ${what}`;
   return text.length > maxWords ? `${text.slice(0, maxWords)}…` : text;
 }

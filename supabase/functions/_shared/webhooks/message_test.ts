@@ -34,6 +34,22 @@ Deno.test("an alert is told to Slack and Discord in the form that each takes", (
   }
 });
 
+Deno.test("a chat is told how bad an alert is, what was measured, and when it has become worse", () => {
+  const words = (type: string, level: string) => {
+    const data = { rule: "spending", subject: "fal", level, metric: "spending_percent" };
+    const measured = {
+      ...data,
+      value: level === "critical" ? 101.5 : 83,
+      threshold: level === "critical" ? 100 : 80,
+    };
+    return JSON.parse(messageFor("https://hooks.slack.com/services/T0/B0/x", event(type, measured))).text;
+  };
+  assert.equal(words("alert.raised", "warning"), "Kinora. Alert: spending: fal, 83 (bound 80)");
+  assert.equal(words("alert.raised", "critical"), "Kinora. Critical alert: spending: fal, 101.5 (bound 100)");
+  assert.equal(words("alert.resolved", "critical"), "Kinora. Resolved: spending: fal, 101.5 (bound 100)");
+  assert.equal(words("alert.acknowledged", "warning"), "Kinora. Acknowledged: spending: fal, 83 (bound 80)");
+});
+
 Deno.test("what a chat is told calls nobody, and fits however long it is", () => {
   const loud = event("alert.raised", {
     rule: "a_rule",

@@ -1,0 +1,34 @@
+/** What was away, as long as it matters to anybody. */
+import assert from "node:assert/strict";
+import { testDatabase } from "../harness.ts";
+import type { Sql } from "../support/ledger.ts";
+
+async function away(sql: Sql): Promise<string[]> {
+  const rows = await sql<{ subject: string }[]>`
+    select i.subject from ops.incidents as i where i.ended_at is null order by i.subject`;
+  return rows.map(({ subject }) => subject);
+}
+
+Deno.test("a provider that the operator does not use is not away, and one that is used again is as it is", async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  await sql`update videos.providers set breaker = 'open', opened_at = core.now(), failures = 5 where name = 'fal'`;
+  assert.deepEqual(await away(sql), ["provider fal"]);
+  await sql`update videos.providers set is_enabled = false where name = 'fal'`;
+  assert.deepEqual(await away(sql), []);
+  await sql`update videos.providers set is_enabled = true where name = 'fal'`;
+  assert.deepEqual(await away(sql), ["provider fal"]);
+  await sql`update videos.providers set breaker = 'closed', failures = 0 where name = 'fal'`;
+  assert.deepEqual(await away(sql), []);
+  const { length } = await sql`select from ops.incident_log as i where i.subject = 'provider fal'`;
+  assert.equal(length, 2);
+});
+
+Deno.test("who took an incident's jobs is asked of its own provider's submissions, and not of all that there ever were", async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  const rows = await sql<{ "QUERY PLAN": string }[]>`
+    explain (costs off) select l.* from ops.incident_log as l order by l.id desc limit 20`;
+  const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
+  assert.match(plan, /Index Cond: \(\(provider = "?substring"?\(/);
+});
