@@ -10305,10 +10305,10 @@ create table ops.feature_flags (
   is_enabled boolean not null default true,
   -- One that the backend asks itself, for everybody at once: on or off, without rules.
   is_switch boolean not null default false,
-  -- Who got which variant is counted, once a user and variant.
+  -- Whom a split gives which variant is counted, once a user and variant.
   is_experiment boolean not null default false,
-  -- Counts the changes; who changes a flag by hand need not think of it.
-  version integer not null default 1,
+  -- Counts the changes; who changes a flag by hand need not think of it. Ours begin with 1: 0 was made by hand.
+  version integer not null default 0,
   type ops.flag_type not null default 'boolean',
   -- The values by their names, all of the type.
   variants jsonb not null default '{"on": true, "off": false}',
@@ -11573,10 +11573,13 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Lets nothing be written that ops.evaluate could not read, and writes down what is changed or deleted by hand: our own
+-- Lets nothing be written that ops.evaluate could not read, and writes down what is made, changed or deleted by hand: our own
 -- procedures count the version, and say who changed it and why.
 begin
-  if tg_op = 'DELETE' then
+  if tg_when = 'AFTER' then
+    perform ops.note_flag_change(null, ops.flag_json(new), null, format('by %s in the database', session_user), null);
+    return null;
+  elsif tg_op = 'DELETE' then
     perform ops.note_flag_change(ops.flag_json(old), null, null, format('by %s in the database', session_user), null);
     return old;
   end if;
@@ -11598,6 +11601,9 @@ $$;
 
 create trigger kept before insert or update or delete on ops.feature_flags
   for each row execute function ops.keep_flags();
+-- Not before: of an insert that finds the flag there already nothing is to be told.
+create trigger noted after insert on ops.feature_flags
+  for each row when (new.version = 0) execute function ops.keep_flags();
 
 create function ops.put_flag(
   p_flag ops.feature_flags, p_admin_id uuid, p_reason text, p_request_id text default null
@@ -11653,7 +11659,9 @@ begin
     if p_is_enabled then
       return false;
     end if;
-    insert into ops.feature_flags (key, is_switch) values (p_key, true) returning * into v_flag;
+    insert into ops.feature_flags (key, is_switch, version) values (p_key, true, 1) on conflict (key) do nothing;
+    -- Ours, or that of whoever was faster.
+    select f.* into strict v_flag from ops.feature_flags as f where f.key = p_key for no key update;
   end if;
   v_flag.is_enabled := p_is_enabled;
   return ops.put_flag(v_flag, p_admin_id, p_reason);
@@ -12821,7 +12829,7 @@ create table ops.alert_actions (
   -- The policy or the flag.
   target text not null,
   percent integer,
-  -- Whether it was us who turned the flag off, and not somebody before.
+  -- Whether it was us who turned the flag off, and not somebody before, or again since.
   is_ours boolean not null default true,
   acted_at timestamptz not null,
   primary key (rule, subject, action, target),
@@ -12877,6 +12885,11 @@ begin
       v_is_ours := ops.switch_flag(v_target, false, null, format('by the alert rule %s: %s', p_rule.name, p_subject));
       insert into ops.alert_actions (rule, subject, action, target, is_ours, acted_at)
       values (p_rule.name, p_subject, 'shutdown', v_target, v_is_ours or coalesce(v_others, false), core.now());
+      if v_is_ours then
+        -- Whichever is the last of them to end turns it on.
+        update ops.alert_actions as a set is_ours = true
+        where a.action = 'shutdown' and a.target = v_target and not a.is_ours;
+      end if;
     end loop;
   end if;
 end;
@@ -12889,7 +12902,7 @@ volatile
 set search_path = ''
 as $$
 -- Undoes what a rule has done about a subject, but for what another has done as well, and for a flag that was off before.
--- A second call changes nothing. Locks: targets, in the order of their names.
+-- A second call changes nothing. Locks: targets, in the order of their names → flags → what was done.
 declare
   v_action ops.alert_actions;
 begin
@@ -12897,8 +12910,12 @@ begin
     select a.* from ops.alert_actions as a where a.rule = p_rule and a.subject = p_subject order by a.action, a.target
   loop
     perform ops.lock_target(v_action.action, v_action.target);
+    -- Before what was done, as whoever turns it on by hand has it.
+    perform from ops.feature_flags as f where v_action.action = 'shutdown' and f.key = v_action.target for no key update;
     delete from ops.alert_actions as a
-    where (a.rule, a.subject, a.action, a.target) = (v_action.rule, v_action.subject, v_action.action, v_action.target);
+    where (a.rule, a.subject, a.action, a.target) = (v_action.rule, v_action.subject, v_action.action, v_action.target)
+    returning a.* into v_action;
+    continue when not found;
     if v_action.action = 'throttle' then
       perform ops.apply_throttle(v_action.target);
     elsif v_action.is_ours and not exists (
@@ -12909,6 +12926,23 @@ begin
   end loop;
 end;
 $$;
+
+create function ops.leave_flag()
+returns trigger
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whoever turns on what rules have turned off decides about it from then on: if they turn it off again, no rule turns it on.
+-- Locks: what was done to the flag, which its writer has locked.
+begin
+  update ops.alert_actions as a set is_ours = false where a.action = 'shutdown' and a.target = new.key and a.is_ours;
+  return null;
+end;
+$$;
+
+create trigger left_by_rules after update of is_enabled on ops.feature_flags
+  for each row when (new.is_enabled and not old.is_enabled) execute function ops.leave_flag();
 
 create function ops.lock_target(p_action ops.alert_action, p_target text)
 returns void
@@ -19273,7 +19307,7 @@ security definer
 set search_path = ''
 as $$
 -- What the flags are for the caller, as OFREP tells it, by key: `data` is `{ flags }`. With p_key that one alone, and
--- resource/not-found where it is not there. Of experiments the exposure is counted, once; a second call answers the same. OFREP knows no
+-- resource/not-found where it is not there. Of experiments those are counted, once, whom a split gave a variant; a second call answers the same. OFREP knows no
 -- DEFAULT and no ERROR: both are UNKNOWN, and the metadata says which. Counts against `reads`. Locks: rate-limit row.
 declare
   v_caller record;
@@ -19302,7 +19336,8 @@ begin
   perform ops.count_exposure(f.key, p_user_id, x.flag ->> 'variant')
   from ops.feature_flags as f
   join jsonb_array_elements(v_flags) as x (flag) on x.flag ->> 'key' = f.key
-  where f.is_experiment;
+  -- Whoever is given what everybody else is, while it is off or for want of a rule, was not chosen by chance.
+  where f.is_experiment and x.flag ->> 'reason' = 'SPLIT';
   return guard.answer(jsonb_build_object('flags', coalesce(v_flags, '[]')), v_caller.limits, v_caller.language);
 end;
 $$;

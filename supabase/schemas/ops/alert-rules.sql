@@ -55,7 +55,7 @@ create table ops.alert_actions (
   -- The policy or the flag.
   target text not null,
   percent integer,
-  -- Whether it was us who turned the flag off, and not somebody before.
+  -- Whether it was us who turned the flag off, and not somebody before, or again since.
   is_ours boolean not null default true,
   acted_at timestamptz not null,
   primary key (rule, subject, action, target),
@@ -111,6 +111,11 @@ begin
       v_is_ours := ops.switch_flag(v_target, false, null, format('by the alert rule %s: %s', p_rule.name, p_subject));
       insert into ops.alert_actions (rule, subject, action, target, is_ours, acted_at)
       values (p_rule.name, p_subject, 'shutdown', v_target, v_is_ours or coalesce(v_others, false), core.now());
+      if v_is_ours then
+        -- Whichever is the last of them to end turns it on.
+        update ops.alert_actions as a set is_ours = true
+        where a.action = 'shutdown' and a.target = v_target and not a.is_ours;
+      end if;
     end loop;
   end if;
 end;
@@ -123,7 +128,7 @@ volatile
 set search_path = ''
 as $$
 -- Undoes what a rule has done about a subject, but for what another has done as well, and for a flag that was off before.
--- A second call changes nothing. Locks: targets, in the order of their names.
+-- A second call changes nothing. Locks: targets, in the order of their names → flags → what was done.
 declare
   v_action ops.alert_actions;
 begin
@@ -131,8 +136,12 @@ begin
     select a.* from ops.alert_actions as a where a.rule = p_rule and a.subject = p_subject order by a.action, a.target
   loop
     perform ops.lock_target(v_action.action, v_action.target);
+    -- Before what was done, as whoever turns it on by hand has it.
+    perform from ops.feature_flags as f where v_action.action = 'shutdown' and f.key = v_action.target for no key update;
     delete from ops.alert_actions as a
-    where (a.rule, a.subject, a.action, a.target) = (v_action.rule, v_action.subject, v_action.action, v_action.target);
+    where (a.rule, a.subject, a.action, a.target) = (v_action.rule, v_action.subject, v_action.action, v_action.target)
+    returning a.* into v_action;
+    continue when not found;
     if v_action.action = 'throttle' then
       perform ops.apply_throttle(v_action.target);
     elsif v_action.is_ours and not exists (
@@ -143,6 +152,23 @@ begin
   end loop;
 end;
 $$;
+
+create function ops.leave_flag()
+returns trigger
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whoever turns on what rules have turned off decides about it from then on: if they turn it off again, no rule turns it on.
+-- Locks: what was done to the flag, which its writer has locked.
+begin
+  update ops.alert_actions as a set is_ours = false where a.action = 'shutdown' and a.target = new.key and a.is_ours;
+  return null;
+end;
+$$;
+
+create trigger left_by_rules after update of is_enabled on ops.feature_flags
+  for each row when (new.is_enabled and not old.is_enabled) execute function ops.leave_flag();
 
 create function ops.lock_target(p_action ops.alert_action, p_target text)
 returns void

@@ -165,10 +165,13 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Lets nothing be written that ops.evaluate could not read, and writes down what is changed or deleted by hand: our own
+-- Lets nothing be written that ops.evaluate could not read, and writes down what is made, changed or deleted by hand: our own
 -- procedures count the version, and say who changed it and why.
 begin
-  if tg_op = 'DELETE' then
+  if tg_when = 'AFTER' then
+    perform ops.note_flag_change(null, ops.flag_json(new), null, format('by %s in the database', session_user), null);
+    return null;
+  elsif tg_op = 'DELETE' then
     perform ops.note_flag_change(ops.flag_json(old), null, null, format('by %s in the database', session_user), null);
     return old;
   end if;
@@ -190,6 +193,9 @@ $$;
 
 create trigger kept before insert or update or delete on ops.feature_flags
   for each row execute function ops.keep_flags();
+-- Not before: of an insert that finds the flag there already nothing is to be told.
+create trigger noted after insert on ops.feature_flags
+  for each row when (new.version = 0) execute function ops.keep_flags();
 
 create function ops.put_flag(
   p_flag ops.feature_flags, p_admin_id uuid, p_reason text, p_request_id text default null
@@ -245,7 +251,9 @@ begin
     if p_is_enabled then
       return false;
     end if;
-    insert into ops.feature_flags (key, is_switch) values (p_key, true) returning * into v_flag;
+    insert into ops.feature_flags (key, is_switch, version) values (p_key, true, 1) on conflict (key) do nothing;
+    -- Ours, or that of whoever was faster.
+    select f.* into strict v_flag from ops.feature_flags as f where f.key = p_key for no key update;
   end if;
   v_flag.is_enabled := p_is_enabled;
   return ops.put_flag(v_flag, p_admin_id, p_reason);

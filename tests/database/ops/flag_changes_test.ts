@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { createGuest } from "../support/accounts.ts";
 import { createAdmin } from "../support/admins.ts";
+import { manyConnections, untilBlocked } from "../support/connections.ts";
 import { makeFlag, newFlag } from "../support/flags.ts";
 import { first } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
@@ -106,6 +107,32 @@ Deno.test("what is changed by hand in the database is written down, too, and so 
   assert.equal(actions.length, 4);
   assert.deepEqual([actions[0]?.details.before, actions[3]?.details.after], [null, null]);
   assert.match(actions[3]?.reason ?? "", /^by \w+ in the database$/);
+});
+
+Deno.test("what is made by hand is written down, too, once: a row that is there already tells nothing", async () => {
+  for (let time = 0; time < 2; time++) {
+    await sql`
+      insert into ops.feature_flags (key, is_switch, is_enabled) values ('providers.openai', true, false)
+      on conflict (key) do nothing`;
+  }
+  assert.equal(await isOn("providers.openai"), false);
+  const actions = await actionsOn("providers.openai");
+  assert.deepEqual(actions.map(({ details: { before } }) => before), [null]);
+  assert.match(actions[0]?.reason ?? "", /^by \w+ in the database$/);
+  const own = await sql`select from ops.admin_actions as a where a.subject = 'flag sandbox_purchases'`;
+  assert.equal(own.length, 0, "what the migrations make is not by hand");
+});
+
+Deno.test("of two who turn off what nobody has named, both find it off, and one is written down", async () => {
+  await using others = manyConnections(database);
+  let second: Promise<boolean> | undefined;
+  await others.begin(async (holder) => {
+    await holder`select ops.switch_flag('providers.veo', false, null, 'the first')`;
+    second = switchFlag("providers.veo", false);
+    await untilBlocked(sql);
+  });
+  assert.equal(await second, false);
+  assert.deepEqual((await actionsOn("providers.veo")).map(({ reason }) => reason), ["the first"]);
 });
 
 Deno.test("no flag is what cannot be evaluated, whoever writes it", async () => {
