@@ -11463,9 +11463,9 @@ begin
     return next 'app_versions: must be 1 to 10 comparisons with semantic versions, such as ">=1.2.0"';
   end if;
   foreach v_name in array '{from,until}'::text[] loop
-    -- In one form, so that reading it depends on no setting.
+    -- In one form, so that reading it depends on no setting, and no finer than flagd has it.
     if p_rule ? v_name and (
-      p_rule ->> v_name !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$' or not pg_input_is_valid(p_rule ->> v_name, 'timestamptz')
+      p_rule ->> v_name !~ '^\d{4}-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,3})?Z$' or not pg_input_is_valid(p_rule ->> v_name, 'timestamptz')
     ) is not false then
       return next v_name || ': must be a time in UTC, such as "2027-01-01T00:00:00Z"';
     end if;

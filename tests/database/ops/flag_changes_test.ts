@@ -166,6 +166,14 @@ Deno.test("no flag is what cannot be evaluated, whoever writes it", async () => 
     "no operator": [{ rules: [{ app_versions: ["1.2.3"], variant: "on" }] }, "rules[0].app_versions"],
     "a time that is none": [{ rules: [{ from: "2027-13-01T00:00:00Z", variant: "on" }] }, "rules[0].from"],
     "a time without a zone": [{ rules: [{ until: "2027-01-01T00:00:00", variant: "on" }] }, "rules[0].until"],
+    "a time that flagd cannot read": [
+      { rules: [{ from: "2027-01-01T00:00:60Z", variant: "on" }] },
+      "rules[0].from",
+    ],
+    "a time finer than flagd's": [
+      { rules: [{ until: "2027-01-01T00:00:00.123456Z", variant: "on" }] },
+      "rules[0].until",
+    ],
     "a split of nothing": [{ rules: [{ split: [{ variant: "on", weight: 0 }] }] }, "rules[0].split"],
     "a weight below zero": [{ rules: [{ split: [{ variant: "on", weight: -1 }] }] }, "rules[0].split"],
     "half a weight": [{ rules: [{ split: [{ variant: "on", weight: 0.5 }] }] }, "rules[0].split"],
@@ -272,6 +280,43 @@ Deno.test("what is not supported of flagd's JSON is refused, with every place", 
     "a bucket key": [
       { flags: { a: targeting({ fractional: [{ var: "email" }, ["on", 1]] }) } },
       "flags.a.targeting.fractional[0]",
+    ],
+    "an and of nothing, which holds for nobody": [
+      { flags: { a: targeting({ if: [{ and: [] }, "on"] }) } },
+      "flags.a.targeting.if[0]",
+    ],
+    "what a variable is where it is missing": [
+      { flags: { a: targeting({ if: [{ in: [{ var: ["platform", "ios"] }, ["ios"]] }, "on"] }) } },
+      "flags.a.targeting.if[0]",
+    ],
+    "an operator of versions": [
+      { flags: { a: targeting({ if: [{ sem_ver: [{ var: "app_version" }, ">", "=1.0.0"] }, "on"] }) } },
+      "flags.a.targeting.if[0]",
+    ],
+    "a time that is none": [
+      { flags: { a: targeting({ if: [{ ">=": [{ var: "$flagd.timestamp" }, 1e20] }, "on"] }) } },
+      "flags.a.targeting.if[0]",
+    ],
+    "a part of a millisecond": [
+      { flags: { a: targeting({ if: [{ "<": [{ var: "$flagd.timestamp" }, 1.0005] }, "on"] }) } },
+      "flags.a.targeting.if[0]",
+    ],
+    "more than a bucket's weight": [
+      { flags: { a: targeting({ fractional: [["on", 1, "more"]] }) } },
+      "flags.a.targeting.fractional[0]",
+    ],
+    "metadata that are none": [{ flags: { a: { ...flag, metadata: 5 } } }, "flags.a.metadata"],
+    "a switch that is a text": [
+      { flags: { a: { ...flag, metadata: { isSwitch: "true" } } } },
+      "flags.a.metadata.isSwitch",
+    ],
+    "an experiment that is a number": [
+      { flags: { a: { ...flag, metadata: { isExperiment: 1 } } } },
+      "flags.a.metadata.isExperiment",
+    ],
+    "a description that is a number": [
+      { flags: { a: { ...flag, metadata: { description: 5 } } } },
+      "flags.a.metadata.description",
     ],
     "a weight": [
       { flags: { a: targeting({ fractional: [["on", 0.5]] }) } },
