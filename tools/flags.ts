@@ -46,7 +46,8 @@ if (command === "export" && file === undefined) {
   const changed = await withConnection(await databaseUrl(), (sql) =>
     sql.begin(async (transaction) => {
       const keys: string[] = [];
-      for (const definition of definitions) {
+      // In the order in which whoever else changes several at once locks them.
+      for (const definition of definitions.toSorted((one, other) => one.key < other.key ? -1 : 1)) {
         if (await putFlag(transaction, definition, reason)) keys.push(definition.key);
       }
       return keys;

@@ -10341,10 +10341,10 @@ create table ops.feature_flags (
   is_enabled boolean not null default true,
   -- One that the backend asks itself, for everybody at once: on or off, without rules.
   is_switch boolean not null default false,
-  -- Who got which variant is counted, once a user and variant.
+  -- Whom a split gives which variant is counted, once a user and variant.
   is_experiment boolean not null default false,
-  -- Counts the changes; who changes a flag by hand need not think of it.
-  version integer not null default 1,
+  -- Counts the changes; who changes a flag by hand need not think of it. Ours begin with 1: 0 was made by hand.
+  version integer not null default 0,
   type ops.flag_type not null default 'boolean',
   -- The values by their names, all of the type.
   variants jsonb not null default '{"on": true, "off": false}',
@@ -10436,15 +10436,23 @@ as $$
 -- A semantic version's major, minor and patch number, and what stands before its release; null where it is none. As flagd reads
 -- them: with or without a `v` before it, and `1.2` is `1.2.0`. Numbers of up to nine digits.
 declare
-  v_parts constant text[] := regexp_match(
-    p_version,
-    '^[vV]?(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})'
-      '(?:-((?:0|[1-9][0-9]{0,8}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9][0-9]{0,8}|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*))?'
-      '(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$'
-  );
-  v_short constant text[] := regexp_match(p_version, '^[vV]?([0-9]{1,9})(?:\.([0-9]{1,9}))?$');
+  -- Without its build. What is captured in a form as long as this one costs thirty times as much as whether it fits.
+  v_plain constant text := split_part(ltrim(p_version, 'vV'), '+', 1);
+  v_numbers constant text := split_part(v_plain, '-', 1);
 begin
-  return coalesce(v_parts, array[v_short[1], coalesce(v_short[2], '0'), '0', null] || '{}'::text[]);
+  if p_version ~ (
+    '^[vV]?(?:0|[1-9][0-9]{0,8})(?:\.(?:0|[1-9][0-9]{0,8})){2}'
+      '(?:-(?:0|[1-9][0-9]{0,8}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9][0-9]{0,8}|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?'
+      '(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$'
+  ) then
+    return array[
+      split_part(v_numbers, '.', 1), split_part(v_numbers, '.', 2), split_part(v_numbers, '.', 3),
+      nullif(substr(v_plain, char_length(v_numbers) + 2), '')
+    ];
+  elsif p_version ~ '^[vV]?[0-9]{1,9}(?:\.[0-9]{1,9})?$' then
+    return array[split_part(v_plain, '.', 1), coalesce(nullif(split_part(v_plain, '.', 2), ''), '0'), '0', null];
+  end if;
+  return null;
 end;
 $$;
 
@@ -11516,9 +11524,9 @@ begin
     return next 'app_versions: must be 1 to 10 comparisons with semantic versions, such as ">=1.2.0"';
   end if;
   foreach v_name in array '{from,until}'::text[] loop
-    -- In one form, so that reading it depends on no setting.
+    -- In one form, so that reading it depends on no setting, and no finer than flagd has it.
     if p_rule ? v_name and (
-      p_rule ->> v_name !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$' or not pg_input_is_valid(p_rule ->> v_name, 'timestamptz')
+      p_rule ->> v_name !~ '^\d{4}-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,3})?Z$' or not pg_input_is_valid(p_rule ->> v_name, 'timestamptz')
     ) is not false then
       return next v_name || ': must be a time in UTC, such as "2027-01-01T00:00:00Z"';
     end if;
@@ -11626,10 +11634,13 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Lets nothing be written that ops.evaluate could not read, and writes down what is changed or deleted by hand: our own
+-- Lets nothing be written that ops.evaluate could not read, and writes down what is made, changed or deleted by hand: our own
 -- procedures count the version, and say who changed it and why.
 begin
-  if tg_op = 'DELETE' then
+  if tg_when = 'AFTER' then
+    perform ops.note_flag_change(null, ops.flag_json(new), null, format('by %s in the database', session_user), null);
+    return null;
+  elsif tg_op = 'DELETE' then
     perform ops.note_flag_change(ops.flag_json(old), null, null, format('by %s in the database', session_user), null);
     return old;
   end if;
@@ -11651,6 +11662,9 @@ $$;
 
 create trigger kept before insert or update or delete on ops.feature_flags
   for each row execute function ops.keep_flags();
+-- Not before: of an insert that finds the flag there already nothing is to be told.
+create trigger noted after insert on ops.feature_flags
+  for each row when (new.version = 0) execute function ops.keep_flags();
 
 create function ops.put_flag(
   p_flag ops.feature_flags, p_admin_id uuid, p_reason text, p_request_id text default null
@@ -11707,7 +11721,9 @@ begin
     if p_is_enabled then
       return false;
     end if;
-    insert into ops.feature_flags (key, is_switch) values (p_key, true) returning * into v_flag;
+    insert into ops.feature_flags (key, is_switch, version) values (p_key, true, 1) on conflict (key) do nothing;
+    -- Ours, or that of whoever was faster.
+    select f.* into strict v_flag from ops.feature_flags as f where f.key = p_key for no key update;
   end if;
   v_flag.is_enabled := p_is_enabled;
   return ops.put_flag(v_flag, p_admin_id, p_reason);
@@ -11721,6 +11737,7 @@ volatile
 set search_path = ''
 as $$
 begin
+  perform from ops.feature_flags as f where f.key = p_key for no key update;
   perform ops.take_over(p_key);
   return ops.set_switch(p_key, p_is_enabled, p_admin_id, p_reason);
 end;
@@ -11728,7 +11745,7 @@ $$;
 comment on function ops.switch_flag(text, boolean, uuid, text) is
   'Turns a flag on or off, and writes down by whom and why: select ops.switch_flag(''generation'', false, null, ''<why>'').
 p_admin_id is null for a hand in the database. True where it was otherwise; a second call changes nothing. A flag that nobody
-named is on, and made where it is turned off. No rule that has turned it off turns it on again. Locks: target → flag.';
+named is on, and made where it is turned off. No rule that has turned it off turns it on again. Locks: flag → what rules have done to it.';
 
 -- supabase/schemas/ops/credits.sql
 
@@ -12948,6 +12965,11 @@ begin
       v_is_ours := ops.set_switch(v_target, false, null, format('by the alert rule %s: %s', p_rule.name, p_subject));
       insert into ops.alert_actions (rule, subject, action, target, is_ours, acted_at)
       values (p_rule.name, p_subject, 'shutdown', v_target, v_is_ours or coalesce(v_others, false), core.now());
+      if v_is_ours then
+        -- Whichever is the last of them to end turns it on.
+        update ops.alert_actions as a set is_ours = true
+        where a.action = 'shutdown' and a.target = v_target and not a.is_ours;
+      end if;
     end loop;
   end if;
 end;
@@ -12960,7 +12982,7 @@ volatile
 set search_path = ''
 as $$
 -- Undoes what a rule has done about a subject, but for what another has done as well, and for a flag that was off before.
--- A second call changes nothing. Locks: targets, in the order of their names.
+-- A second call changes nothing. Locks: targets, in the order of their names → flags → what was done.
 declare
   v_action ops.alert_actions;
 begin
@@ -12968,8 +12990,12 @@ begin
     select a.* from ops.alert_actions as a where a.rule = p_rule and a.subject = p_subject order by a.action, a.target
   loop
     perform ops.lock_target(v_action.action, v_action.target);
+    -- Before what was done, as whoever turns it on by hand has it.
+    perform from ops.feature_flags as f where v_action.action = 'shutdown' and f.key = v_action.target for no key update;
     delete from ops.alert_actions as a
-    where (a.rule, a.subject, a.action, a.target) = (v_action.rule, v_action.subject, v_action.action, v_action.target);
+    where (a.rule, a.subject, a.action, a.target) = (v_action.rule, v_action.subject, v_action.action, v_action.target)
+    returning a.* into v_action;
+    continue when not found;
     if v_action.action = 'throttle' then
       perform ops.apply_throttle(v_action.target);
     elsif v_action.is_ours then
@@ -12982,6 +13008,36 @@ begin
 end;
 $$;
 
+create function ops.take_over(p_flag text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Somebody decides about a flag by hand: what rules have done to it is theirs no more, and their end leaves it as it is. The
+-- caller has locked the flag. A second call changes nothing. Locks: what was done to it.
+begin
+  update ops.alert_actions as a set is_ours = false
+  where a.action = 'shutdown' and a.target = p_flag and a.is_ours;
+end;
+$$;
+
+create function ops.leave_flag()
+returns trigger
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whoever turns on what rules have turned off, in whatever way, decides about it. Locks: as ops.take_over.
+begin
+  perform ops.take_over(new.key);
+  return null;
+end;
+$$;
+
+create trigger left_by_rules after update of is_enabled on ops.feature_flags
+  for each row when (new.is_enabled and not old.is_enabled) execute function ops.leave_flag();
+
 create function ops.lock_target(p_action ops.alert_action, p_target text)
 returns void
 language plpgsql
@@ -12991,21 +13047,6 @@ as $$
 -- Of two who act on the same policy or flag, the second sees what the first did. Locks: the target, of the alerts' locks.
 begin
   perform pg_advisory_xact_lock(3, hashtext(p_action || ' ' || p_target));
-end;
-$$;
-
-create function ops.take_over(p_flag text)
-returns void
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Somebody decides about a flag by hand: what rules have done to it is theirs no more, and their end leaves it as it is. A
--- second call changes nothing. Locks: target → what was done to it.
-begin
-  perform ops.lock_target('shutdown', p_flag);
-  update ops.alert_actions as a set is_ours = false
-  where a.action = 'shutdown' and a.target = p_flag and a.is_ours;
 end;
 $$;
 
@@ -15573,6 +15614,7 @@ as $$
 -- nothing. Counts against `admin`. Locks: rate-limit row → model.
 declare
   v_caller record;
+  v_refusal jsonb;
   v_model videos.models;
 begin
   v_caller := ops.enter_admin(p_admin_id, 'admin-models', p_session_id);
@@ -15581,7 +15623,11 @@ begin
   end if;
 
   select m.* into v_model from videos.models as m where m.id = p_model_id for no key update;
-  if not found then
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  if v_model.id is null then
     return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_caller.limits);
   end if;
   if v_model.is_available <> p_is_available then
@@ -18938,6 +18984,7 @@ as $$
 -- another id, makes another. Counts against `admin`. Locks: rate-limit row → the table against others that add.
 declare
   v_caller record;
+  v_refusal jsonb;
   v_webhook webhooks.webhooks;
 begin
   v_caller := ops.enter_admin(p_admin_id, 'admin-webhooks', p_session_id);
@@ -18945,6 +18992,12 @@ begin
     return v_caller.refusal;
   end if;
 
+  -- As webhooks.add does.
+  lock table webhooks.webhooks in share row exclusive mode;
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
   v_webhook := webhooks.add(p_webhook_id, p_url, p_types, p_sealed_secret);
   if v_webhook.id is null then
     return guard.in_language(
@@ -19222,6 +19275,7 @@ as $$
 -- be. A second call changes nothing and writes nothing. Counts against `admin`. Locks: rate-limit row → policy.
 declare
   v_caller record;
+  v_refusal jsonb;
   v_before guard.policies;
   v_after guard.policies;
 begin
@@ -19230,7 +19284,11 @@ begin
     return v_caller.refusal;
   end if;
   select p.* into v_before from guard.policies as p where p.name = p_policy for no key update;
-  if not found then
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  if v_before.name is null then
     return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
   if p_policy in ('admin', 'admin_credits') then
@@ -19340,12 +19398,19 @@ as $$
 -- nothing and writes nothing. Counts against `admin`. Locks: rate-limit row → alert, or rule → targets.
 declare
   v_caller record;
+  v_refusal jsonb;
   v_alert ops.alerts;
   v_answer jsonb;
 begin
   v_caller := ops.enter_admin(p_admin_id, 'admin-alerts', p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
+  end if;
+  perform from ops.alerts as a where a.id = p_alert_id for no key update;
+  perform from ops.alert_rules as r where r.name = p_rule for no key update;
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if p_alert_id is not null then
     v_alert := ops.acknowledge_alert(p_alert_id, p_acknowledged);
@@ -19388,7 +19453,7 @@ security definer
 set search_path = ''
 as $$
 -- What the flags are for the caller, as OFREP tells it, by key: `data` is `{ flags }`. With p_key that one alone, and
--- resource/not-found where it is not there. Of experiments the exposure is counted, once; a second call answers the same. OFREP knows no
+-- resource/not-found where it is not there. Of experiments those are counted, once, whom a split gave a variant; a second call answers the same. OFREP knows no
 -- DEFAULT and no ERROR: both are UNKNOWN, and the metadata says which. Counts against `reads`. Locks: rate-limit row.
 declare
   v_caller record;
@@ -19417,7 +19482,8 @@ begin
   perform ops.count_exposure(f.key, p_user_id, x.flag ->> 'variant')
   from ops.feature_flags as f
   join jsonb_array_elements(v_flags) as x (flag) on x.flag ->> 'key' = f.key
-  where f.is_experiment;
+  -- Whoever is given what everybody else is, while it is off or for want of a rule, was not chosen by chance.
+  where f.is_experiment and x.flag ->> 'reason' = 'SPLIT';
   return guard.answer(jsonb_build_object('flags', coalesce(v_flags, '[]')), v_caller.limits, v_caller.language);
 end;
 $$;
@@ -19461,9 +19527,10 @@ as $$
 -- Changes of a flag what is given, for whoever asks from then on. `data` is the flag as ops.flag_json has it. resource/not-found for one
 -- that is not there, request/malformed for what a flag cannot be. A second call changes nothing and writes nothing. Whether
 -- it is on is the admin's decision from then on: no rule that has turned it off turns it on again. Counts against `admin`.
--- Locks: rate-limit row → target → flag.
+-- Locks: rate-limit row → flag → what rules have done to it.
 declare
   v_caller record;
+  v_refusal jsonb;
   v_flag ops.feature_flags;
   v_faults jsonb;
 begin
@@ -19471,11 +19538,12 @@ begin
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
-  if p_is_enabled is not null then
-    perform ops.take_over(p_key);
-  end if;
   select f.* into v_flag from ops.feature_flags as f where f.key = p_key for no key update;
-  if not found then
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  if v_flag.key is null then
     return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
   v_flag.is_enabled := coalesce(p_is_enabled, v_flag.is_enabled);
@@ -19485,6 +19553,9 @@ begin
   v_faults := ops.flag_faults(v_flag);
   if v_faults <> '[]' then
     return guard.refusal('request/malformed', jsonb_build_object('fields', v_faults), v_caller.limits);
+  end if;
+  if p_is_enabled is not null then
+    perform ops.take_over(p_key);
   end if;
   perform ops.put_flag(v_flag, p_admin_id, p_reason, p_request_id);
   select f.* into strict v_flag from ops.feature_flags as f where f.key = p_key;

@@ -156,15 +156,15 @@ insert into videos.tiers (tier, storage_bytes, pending_uploads) values
 on conflict (tier) do nothing;
 
 -- ops: switches, and how long things are kept.
-insert into ops.feature_flags (key, is_switch, description) values
-  ('generation', true, 'Videos are accepted'),
-  ('purchases', true, 'What was bought is credited'),
-  ('sandbox_purchases', true, 'What the store''s sandbox sold is credited, too'),
-  ('grants', true, 'Devices are granted their first credits')
+insert into ops.feature_flags (key, is_switch, version, description) values
+  ('generation', true, 1, 'Videos are accepted'),
+  ('purchases', true, 1, 'What was bought is credited'),
+  ('sandbox_purchases', true, 1, 'What the store''s sandbox sold is credited, too'),
+  ('grants', true, 1, 'Devices are granted their first credits')
 on conflict (key) do nothing;
 -- Asked of users where the operator turns it on, for their apps must know it.
-insert into ops.feature_flags (key, is_switch, is_enabled, description) values
-  ('processing_consent', true, false, 'Users are asked for consent before their prompts are processed')
+insert into ops.feature_flags (key, is_switch, is_enabled, version, description) values
+  ('processing_consent', true, false, 1, 'Users are asked for consent before their prompts are processed')
 on conflict (key) do nothing;
 insert into ops.retention_rules (name, what, keep, batch, every, relation, time_column, condition) values
   ('idempotency_keys', 'Outcomes kept for replay, from the end of the 24 hours that the API promises', '0', 10000, '1 minute',

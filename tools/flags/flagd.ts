@@ -13,6 +13,7 @@ const schema = "https://flagd.dev/schema/v0/flags.json";
 /** The names by which flagd's rules ask what ours do. */
 const attributes = { users: "targetingKey", platforms: "platform", locales: "locale" } as const;
 const timestamp = "$flagd.timestamp";
+const versionOperators: readonly string[] = ["=", "!=", "<", "<=", ">", ">=", "^", "~"];
 
 /** The definitions as flagd reads them. What it does not know stands in `metadata`, which it passes on. */
 export function flagdOf(flags: readonly FlagDefinition[]): Json {
@@ -115,7 +116,14 @@ function readFlag(key: string, flag: Json, refuse: Refuse): FlagDefinition {
   if (!isVariant(defaultVariant)) refuse(`${place}.defaultVariant`, "must be one of the variants");
   const { description = null, offVariant = null, isExperiment = false, isSwitch = false, ...unknown } =
     isObject(metadata) ? metadata : {};
+  if (!isObject(metadata)) refuse(`${place}.metadata`, "must be an object");
   for (const name of Object.keys(unknown)) refuse(`${place}.metadata.${name}`, "is not supported");
+  for (const [name, value] of Object.entries({ isExperiment, isSwitch })) {
+    if (typeof value !== "boolean") refuse(`${place}.metadata.${name}`, "must be true or false");
+  }
+  if (description !== null && typeof description !== "string") {
+    refuse(`${place}.metadata.description`, "must be a text");
+  }
   if (offVariant !== null && !isVariant(offVariant)) {
     refuse(`${place}.metadata.offVariant`, "must be one of the variants");
   }
@@ -177,8 +185,9 @@ function readOutcome(outcome: Json, place: string, { refuse, isVariant }: Readin
   }
   const split = buckets.map((bucket, index) => {
     const at = `${place}.fractional[${index}]`;
-    const [variant, weight = 1] = Array.isArray(bucket) ? bucket : [];
+    const [variant, weight = 1, ...more] = Array.isArray(bucket) ? bucket : [];
     if (!Array.isArray(bucket)) refuse(at, "another key than the flag's and the user's is not supported");
+    else if (more.length > 0) refuse(at, "must be a variant and a weight");
     else if (!isVariant(variant)) refuse(at, "must name one of the variants");
     else if (!Number.isInteger(weight) || weight < 0 || weight > 999_999) {
       refuse(at, "must have a whole weight from 0 to 999999");
@@ -191,7 +200,10 @@ function readOutcome(outcome: Json, place: string, { refuse, isVariant }: Readin
 function readCondition(condition: Json, place: string, reading: Reading): FlagRule {
   if (condition === true) return {};
   const [name, args] = operationOf(condition) ?? [];
-  if (name !== "and" || args === undefined) return readComparison(condition, place, reading);
+  // An `and` of nothing holds for nobody.
+  if (name !== "and" || args === undefined || args.length === 0) {
+    return readComparison(condition, place, reading);
+  }
   const conditions: FlagRule = {};
   for (const [index, part] of args.entries()) {
     const at = `${place}.and[${index}]`;
@@ -209,21 +221,23 @@ function readCondition(condition: Json, place: string, reading: Reading): FlagRu
 function readComparison(expression: Json, place: string, { refuse }: Reading): FlagRule {
   const [name = "", args = []] = operationOf(expression) ?? [];
   const [subject, ...others] = args;
-  const [variable, [asked] = []] = operationOf(subject) ?? [];
+  const [variable, [asked, ...otherwise] = []] = operationOf(subject) ?? [];
   const list = Object.entries(attributes).find(([, attribute]) => attribute === asked)?.[0];
-  if (variable === "var" && typeof asked === "string") {
+  if (variable === "var" && typeof asked === "string" && otherwise.length === 0) {
     const [first, second] = others;
     const items = name === "==" ? [first] : first;
     const areTexts = Array.isArray(items) && items.every((item) => typeof item === "string");
     if ((name === "in" || name === "==") && list !== undefined && others.length === 1 && areTexts) {
       return { [list]: items };
     }
-    if (name === "sem_ver" && asked === "app_version" && others.length === 2) {
+    const isComparison = versionOperators.includes(first) && typeof second === "string" &&
+      /^[^ =<>~^]/.test(second);
+    if (name === "sem_ver" && asked === "app_version" && isComparison && others.length === 2) {
       return { app_versions: [`${first}${second}`] };
     }
-    const isTime = asked === timestamp && typeof first === "number" && others.length === 1;
-    if (isTime && name === ">=") return { from: timeOf(first) };
-    if (isTime && name === "<") return { until: timeOf(first) };
+    const time = asked === timestamp && others.length === 1 ? timeOf(first) : null;
+    if (time !== null && name === ">=") return { from: time };
+    if (time !== null && name === "<") return { until: time };
   }
   refuse(
     place,
@@ -235,6 +249,10 @@ function readComparison(expression: Json, place: string, { refuse }: Reading): F
   return {};
 }
 
-function timeOf(seconds: number): string {
-  return new Date(seconds * 1_000).toISOString();
+/** Null for what is no time of four digits' years, to the millisecond. */
+function timeOf(seconds: Json): string | null {
+  if (typeof seconds !== "number") return null;
+  const time = new Date(Math.round(seconds * 1_000));
+  const isExact = time.getTime() / 1_000 === seconds && /^\d{4}$/.test(`${time.getUTCFullYear()}`);
+  return isExact ? time.toISOString() : null;
 }

@@ -81,12 +81,19 @@ as $$
 -- nothing and writes nothing. Counts against `admin`. Locks: rate-limit row → alert, or rule → targets.
 declare
   v_caller record;
+  v_refusal jsonb;
   v_alert ops.alerts;
   v_answer jsonb;
 begin
   v_caller := ops.enter_admin(p_admin_id, 'admin-alerts', p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
+  end if;
+  perform from ops.alerts as a where a.id = p_alert_id for no key update;
+  perform from ops.alert_rules as r where r.name = p_rule for no key update;
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if p_alert_id is not null then
     v_alert := ops.acknowledge_alert(p_alert_id, p_acknowledged);

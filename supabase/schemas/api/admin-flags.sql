@@ -34,9 +34,10 @@ as $$
 -- Changes of a flag what is given, for whoever asks from then on. `data` is the flag as ops.flag_json has it. resource/not-found for one
 -- that is not there, request/malformed for what a flag cannot be. A second call changes nothing and writes nothing. Whether
 -- it is on is the admin's decision from then on: no rule that has turned it off turns it on again. Counts against `admin`.
--- Locks: rate-limit row → target → flag.
+-- Locks: rate-limit row → flag → what rules have done to it.
 declare
   v_caller record;
+  v_refusal jsonb;
   v_flag ops.feature_flags;
   v_faults jsonb;
 begin
@@ -44,11 +45,12 @@ begin
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
-  if p_is_enabled is not null then
-    perform ops.take_over(p_key);
-  end if;
   select f.* into v_flag from ops.feature_flags as f where f.key = p_key for no key update;
-  if not found then
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  if v_flag.key is null then
     return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
   v_flag.is_enabled := coalesce(p_is_enabled, v_flag.is_enabled);
@@ -58,6 +60,9 @@ begin
   v_faults := ops.flag_faults(v_flag);
   if v_faults <> '[]' then
     return guard.refusal('request/malformed', jsonb_build_object('fields', v_faults), v_caller.limits);
+  end if;
+  if p_is_enabled is not null then
+    perform ops.take_over(p_key);
   end if;
   perform ops.put_flag(v_flag, p_admin_id, p_reason, p_request_id);
   select f.* into strict v_flag from ops.feature_flags as f where f.key = p_key;

@@ -37,6 +37,7 @@ as $$
 -- be. A second call changes nothing and writes nothing. Counts against `admin`. Locks: rate-limit row → policy.
 declare
   v_caller record;
+  v_refusal jsonb;
   v_before guard.policies;
   v_after guard.policies;
 begin
@@ -45,7 +46,11 @@ begin
     return v_caller.refusal;
   end if;
   select p.* into v_before from guard.policies as p where p.name = p_policy for no key update;
-  if not found then
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  if v_before.name is null then
     return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
   if p_policy in ('admin', 'admin_credits') then

@@ -13,6 +13,7 @@ as $$
 -- nothing. Counts against `admin`. Locks: rate-limit row → model.
 declare
   v_caller record;
+  v_refusal jsonb;
   v_model videos.models;
 begin
   v_caller := ops.enter_admin(p_admin_id, 'admin-models', p_session_id);
@@ -21,7 +22,11 @@ begin
   end if;
 
   select m.* into v_model from videos.models as m where m.id = p_model_id for no key update;
-  if not found then
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  if v_model.id is null then
     return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_caller.limits);
   end if;
   if v_model.is_available <> p_is_available then

@@ -38,6 +38,7 @@ as $$
 -- another id, makes another. Counts against `admin`. Locks: rate-limit row → the table against others that add.
 declare
   v_caller record;
+  v_refusal jsonb;
   v_webhook webhooks.webhooks;
 begin
   v_caller := ops.enter_admin(p_admin_id, 'admin-webhooks', p_session_id);
@@ -45,6 +46,12 @@ begin
     return v_caller.refusal;
   end if;
 
+  -- As webhooks.add does.
+  lock table webhooks.webhooks in share row exclusive mode;
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
   v_webhook := webhooks.add(p_webhook_id, p_url, p_types, p_sealed_secret);
   if v_webhook.id is null then
     return guard.in_language(

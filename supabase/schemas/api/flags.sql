@@ -8,7 +8,7 @@ security definer
 set search_path = ''
 as $$
 -- What the flags are for the caller, as OFREP tells it, by key: `data` is `{ flags }`. With p_key that one alone, and
--- resource/not-found where it is not there. Of experiments the exposure is counted, once; a second call answers the same. OFREP knows no
+-- resource/not-found where it is not there. Of experiments those are counted, once, whom a split gave a variant; a second call answers the same. OFREP knows no
 -- DEFAULT and no ERROR: both are UNKNOWN, and the metadata says which. Counts against `reads`. Locks: rate-limit row.
 declare
   v_caller record;
@@ -37,7 +37,8 @@ begin
   perform ops.count_exposure(f.key, p_user_id, x.flag ->> 'variant')
   from ops.feature_flags as f
   join jsonb_array_elements(v_flags) as x (flag) on x.flag ->> 'key' = f.key
-  where f.is_experiment;
+  -- Whoever is given what everybody else is, while it is off or for want of a rule, was not chosen by chance.
+  where f.is_experiment and x.flag ->> 'reason' = 'SPLIT';
   return guard.answer(jsonb_build_object('flags', coalesce(v_flags, '[]')), v_caller.limits, v_caller.language);
 end;
 $$;

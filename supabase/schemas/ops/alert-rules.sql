@@ -113,6 +113,11 @@ begin
       v_is_ours := ops.set_switch(v_target, false, null, format('by the alert rule %s: %s', p_rule.name, p_subject));
       insert into ops.alert_actions (rule, subject, action, target, is_ours, acted_at)
       values (p_rule.name, p_subject, 'shutdown', v_target, v_is_ours or coalesce(v_others, false), core.now());
+      if v_is_ours then
+        -- Whichever is the last of them to end turns it on.
+        update ops.alert_actions as a set is_ours = true
+        where a.action = 'shutdown' and a.target = v_target and not a.is_ours;
+      end if;
     end loop;
   end if;
 end;
@@ -125,7 +130,7 @@ volatile
 set search_path = ''
 as $$
 -- Undoes what a rule has done about a subject, but for what another has done as well, and for a flag that was off before.
--- A second call changes nothing. Locks: targets, in the order of their names.
+-- A second call changes nothing. Locks: targets, in the order of their names → flags → what was done.
 declare
   v_action ops.alert_actions;
 begin
@@ -133,8 +138,12 @@ begin
     select a.* from ops.alert_actions as a where a.rule = p_rule and a.subject = p_subject order by a.action, a.target
   loop
     perform ops.lock_target(v_action.action, v_action.target);
+    -- Before what was done, as whoever turns it on by hand has it.
+    perform from ops.feature_flags as f where v_action.action = 'shutdown' and f.key = v_action.target for no key update;
     delete from ops.alert_actions as a
-    where (a.rule, a.subject, a.action, a.target) = (v_action.rule, v_action.subject, v_action.action, v_action.target);
+    where (a.rule, a.subject, a.action, a.target) = (v_action.rule, v_action.subject, v_action.action, v_action.target)
+    returning a.* into v_action;
+    continue when not found;
     if v_action.action = 'throttle' then
       perform ops.apply_throttle(v_action.target);
     elsif v_action.is_ours then
@@ -147,6 +156,36 @@ begin
 end;
 $$;
 
+create function ops.take_over(p_flag text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Somebody decides about a flag by hand: what rules have done to it is theirs no more, and their end leaves it as it is. The
+-- caller has locked the flag. A second call changes nothing. Locks: what was done to it.
+begin
+  update ops.alert_actions as a set is_ours = false
+  where a.action = 'shutdown' and a.target = p_flag and a.is_ours;
+end;
+$$;
+
+create function ops.leave_flag()
+returns trigger
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whoever turns on what rules have turned off, in whatever way, decides about it. Locks: as ops.take_over.
+begin
+  perform ops.take_over(new.key);
+  return null;
+end;
+$$;
+
+create trigger left_by_rules after update of is_enabled on ops.feature_flags
+  for each row when (new.is_enabled and not old.is_enabled) execute function ops.leave_flag();
+
 create function ops.lock_target(p_action ops.alert_action, p_target text)
 returns void
 language plpgsql
@@ -156,21 +195,6 @@ as $$
 -- Of two who act on the same policy or flag, the second sees what the first did. Locks: the target, of the alerts' locks.
 begin
   perform pg_advisory_xact_lock(3, hashtext(p_action || ' ' || p_target));
-end;
-$$;
-
-create function ops.take_over(p_flag text)
-returns void
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Somebody decides about a flag by hand: what rules have done to it is theirs no more, and their end leaves it as it is. A
--- second call changes nothing. Locks: target → what was done to it.
-begin
-  perform ops.lock_target('shutdown', p_flag);
-  update ops.alert_actions as a set is_ours = false
-  where a.action = 'shutdown' and a.target = p_flag and a.is_ours;
 end;
 $$;
 

@@ -60,15 +60,23 @@ as $$
 -- A semantic version's major, minor and patch number, and what stands before its release; null where it is none. As flagd reads
 -- them: with or without a `v` before it, and `1.2` is `1.2.0`. Numbers of up to nine digits.
 declare
-  v_parts constant text[] := regexp_match(
-    p_version,
-    '^[vV]?(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})'
-      '(?:-((?:0|[1-9][0-9]{0,8}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9][0-9]{0,8}|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*))?'
-      '(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$'
-  );
-  v_short constant text[] := regexp_match(p_version, '^[vV]?([0-9]{1,9})(?:\.([0-9]{1,9}))?$');
+  -- Without its build. What is captured in a form as long as this one costs thirty times as much as whether it fits.
+  v_plain constant text := split_part(ltrim(p_version, 'vV'), '+', 1);
+  v_numbers constant text := split_part(v_plain, '-', 1);
 begin
-  return coalesce(v_parts, array[v_short[1], coalesce(v_short[2], '0'), '0', null] || '{}'::text[]);
+  if p_version ~ (
+    '^[vV]?(?:0|[1-9][0-9]{0,8})(?:\.(?:0|[1-9][0-9]{0,8})){2}'
+      '(?:-(?:0|[1-9][0-9]{0,8}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9][0-9]{0,8}|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?'
+      '(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$'
+  ) then
+    return array[
+      split_part(v_numbers, '.', 1), split_part(v_numbers, '.', 2), split_part(v_numbers, '.', 3),
+      nullif(substr(v_plain, char_length(v_numbers) + 2), '')
+    ];
+  elsif p_version ~ '^[vV]?[0-9]{1,9}(?:\.[0-9]{1,9})?$' then
+    return array[split_part(v_plain, '.', 1), coalesce(nullif(split_part(v_plain, '.', 2), ''), '0'), '0', null];
+  end if;
+  return null;
 end;
 $$;
 

@@ -55,9 +55,9 @@ begin
     return next 'app_versions: must be 1 to 10 comparisons with semantic versions, such as ">=1.2.0"';
   end if;
   foreach v_name in array '{from,until}'::text[] loop
-    -- In one form, so that reading it depends on no setting.
+    -- In one form, so that reading it depends on no setting, and no finer than flagd has it.
     if p_rule ? v_name and (
-      p_rule ->> v_name !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$' or not pg_input_is_valid(p_rule ->> v_name, 'timestamptz')
+      p_rule ->> v_name !~ '^\d{4}-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,3})?Z$' or not pg_input_is_valid(p_rule ->> v_name, 'timestamptz')
     ) is not false then
       return next v_name || ': must be a time in UTC, such as "2027-01-01T00:00:00Z"';
     end if;
@@ -165,10 +165,13 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Lets nothing be written that ops.evaluate could not read, and writes down what is changed or deleted by hand: our own
+-- Lets nothing be written that ops.evaluate could not read, and writes down what is made, changed or deleted by hand: our own
 -- procedures count the version, and say who changed it and why.
 begin
-  if tg_op = 'DELETE' then
+  if tg_when = 'AFTER' then
+    perform ops.note_flag_change(null, ops.flag_json(new), null, format('by %s in the database', session_user), null);
+    return null;
+  elsif tg_op = 'DELETE' then
     perform ops.note_flag_change(ops.flag_json(old), null, null, format('by %s in the database', session_user), null);
     return old;
   end if;
@@ -190,6 +193,9 @@ $$;
 
 create trigger kept before insert or update or delete on ops.feature_flags
   for each row execute function ops.keep_flags();
+-- Not before: of an insert that finds the flag there already nothing is to be told.
+create trigger noted after insert on ops.feature_flags
+  for each row when (new.version = 0) execute function ops.keep_flags();
 
 create function ops.put_flag(
   p_flag ops.feature_flags, p_admin_id uuid, p_reason text, p_request_id text default null
@@ -246,7 +252,9 @@ begin
     if p_is_enabled then
       return false;
     end if;
-    insert into ops.feature_flags (key, is_switch) values (p_key, true) returning * into v_flag;
+    insert into ops.feature_flags (key, is_switch, version) values (p_key, true, 1) on conflict (key) do nothing;
+    -- Ours, or that of whoever was faster.
+    select f.* into strict v_flag from ops.feature_flags as f where f.key = p_key for no key update;
   end if;
   v_flag.is_enabled := p_is_enabled;
   return ops.put_flag(v_flag, p_admin_id, p_reason);
@@ -260,6 +268,7 @@ volatile
 set search_path = ''
 as $$
 begin
+  perform from ops.feature_flags as f where f.key = p_key for no key update;
   perform ops.take_over(p_key);
   return ops.set_switch(p_key, p_is_enabled, p_admin_id, p_reason);
 end;
@@ -267,4 +276,4 @@ $$;
 comment on function ops.switch_flag(text, boolean, uuid, text) is
   'Turns a flag on or off, and writes down by whom and why: select ops.switch_flag(''generation'', false, null, ''<why>'').
 p_admin_id is null for a hand in the database. True where it was otherwise; a second call changes nothing. A flag that nobody
-named is on, and made where it is turned off. No rule that has turned it off turns it on again. Locks: target → flag.';
+named is on, and made where it is turned off. No rule that has turned it off turns it on again. Locks: flag → what rules have done to it.';

@@ -13,10 +13,10 @@ create table ops.feature_flags (
   is_enabled boolean not null default true,
   -- One that the backend asks itself, for everybody at once: on or off, without rules.
   is_switch boolean not null default false,
-  -- Who got which variant is counted, once a user and variant.
+  -- Whom a split gives which variant is counted, once a user and variant.
   is_experiment boolean not null default false,
-  -- Counts the changes; who changes a flag by hand need not think of it.
-  version integer not null default 1,
+  -- Counts the changes; who changes a flag by hand need not think of it. Ours begin with 1: 0 was made by hand.
+  version integer not null default 0,
   type ops.flag_type not null default 'boolean',
   -- The values by their names, all of the type.
   variants jsonb not null default '{"on": true, "off": false}',

@@ -4,6 +4,7 @@ import postgres from "postgres";
 import type { TestDatabase } from "../harness.ts";
 import { createAdmin } from "../support/admins.ts";
 import { stillDatabase } from "../support/frozen-clock.ts";
+import { manyConnections, untilBlocked } from "../support/connections.ts";
 import { first, type Sql } from "../support/ledger.ts";
 import { takeOne } from "../support/rate-limits.ts";
 import {
@@ -357,6 +358,80 @@ Deno.test("a flag that was decided about and that another rule turned off since 
   await setMeasured(sql, "queue_seconds", 0);
   await evaluate(database, 3);
   assert.equal(await isOn(sql, "generation"), true);
+});
+
+Deno.test("what an operator turned on and off again while a rule had it off stays off when the rule is over", async () => {
+  await using database = await open();
+  const { sql } = database;
+  await makeRule(sql, "own", "queue_seconds", {
+    action: "shutdown",
+    flags: ["generation"],
+    okFor: "1 minute",
+  });
+  await setMeasured(sql, "queue_seconds", 100);
+  await evaluate(database);
+  assert.equal(await isOn(sql, "generation"), false);
+  await sql`select ops.switch_flag('generation', true, null, 'it has to be on')`;
+  await evaluate(database);
+  assert.equal(await isOn(sql, "generation"), true, "the rule does not do it twice");
+  await sql`update ops.feature_flags set is_enabled = false where key = 'generation'`;
+  await setMeasured(sql, "queue_seconds", 0);
+  await evaluate(database, 3);
+  assert.equal(await isOn(sql, "generation"), false);
+  assert.equal((await sql`select from ops.alert_actions`).length, 0);
+});
+
+Deno.test("of two rules that had a flag off, the last to end turns it on, though it was off before the first", async () => {
+  await using database = await open();
+  const { sql } = database;
+  for (const order of [["first", "second"], ["second", "first"]] as const) {
+    const metrics = { first: "grants", second: "queue_seconds" } as const;
+    await sql`select ops.switch_flag('purchases', false, null, 'off before')`;
+    for (const name of ["first", "second"] as const) {
+      const rule = `${name}_of_${order[0]}`;
+      await makeRule(sql, rule, metrics[name], {
+        action: "shutdown",
+        flags: ["purchases"],
+        okFor: "1 minute",
+      });
+      await setMeasured(sql, metrics[name], 100);
+      await evaluate(database);
+      // What the first found off is turned on before the second turns it off.
+      if (name === "first") await sql`select ops.switch_flag('purchases', true, null, 'on again')`;
+    }
+    assert.equal(await isOn(sql, "purchases"), false);
+    for (const name of order) {
+      assert.equal(await isOn(sql, "purchases"), false, `${order}: before ${name} ends`);
+      await setMeasured(sql, metrics[name], 0);
+      await evaluate(database, 10);
+    }
+    assert.equal(await isOn(sql, "purchases"), true, `${order}`);
+    await sql`update ops.alert_rules set is_enabled = false where name like '%of%'`;
+  }
+});
+
+Deno.test("an operator who turns a flag on and a rule that undoes what it did to it wait for each other in one order", async () => {
+  await using database = await open();
+  await using others = manyConnections(database);
+  const { sql } = database;
+  await makeRule(sql, "own", "queue_seconds", {
+    action: "shutdown",
+    flags: ["generation"],
+    okFor: "1 minute",
+  });
+  await setMeasured(sql, "queue_seconds", 100);
+  await evaluate(database);
+  let undone: Promise<unknown> | undefined;
+  await others.begin(async (operator) => {
+    await operator`select from ops.feature_flags as f where f.key = 'generation' for update`;
+    undone = (async () => await others`select ops.undo('own', 'it')`)();
+    await untilBlocked(sql);
+    await operator`set local lock_timeout = '1s'`;
+    await operator`select ops.switch_flag('generation', true, null, 'by hand')`;
+    await operator`select ops.switch_flag('generation', false, null, 'by hand')`;
+  });
+  await undone;
+  assert.equal(await isOn(sql, "generation"), false, "the operator has said so last");
 });
 
 Deno.test("what is pinned stays until it is not; what a rule that was switched off had done does not", async () => {

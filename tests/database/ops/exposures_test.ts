@@ -39,13 +39,35 @@ Deno.test("a user is counted once for each variant, however often and however th
   );
   assert.deepEqual([...await exposuresOf("not-counted")], []);
   // Another variant is another row; the first one stays.
-  await makeFlag(sql, newFlag({ key: "counted", is_experiment: true, default_variant: "off" }));
+  const nobody = [{ split: [{ variant: "on", weight: 0 }, { variant: "off", weight: 1 }] }];
+  await makeFlag(sql, newFlag({ key: "counted", is_experiment: true, rules: nobody }));
   for (const user of users) await ask(user);
   const seen = new Set((await exposuresOf("counted")).map(({ user_id, variant }) => `${user_id} ${variant}`));
   assert.deepEqual(
     seen,
     new Set(users.flatMap((user) => [`${user} ${given.get(user)}`, `${user} off`])),
   );
+});
+
+Deno.test("whoever no split gave their variant is in no experiment, though they are given one", async () => {
+  const key = "chosen";
+  const flag = newFlag({ key, is_experiment: true, rules: half });
+  const user = await createGuest(database);
+  const others = [
+    { ...flag, is_enabled: false },
+    { ...flag, rules: [] },
+    { ...flag, rules: half.map((rule) => ({ ...rule, platforms: ["ios"] })) },
+    { ...flag, rules: [{ users: [user], variant: "off" }, ...half] },
+  ];
+  for (const other of others) {
+    await makeFlag(sql, other);
+    const [given] = await ask(user, key);
+    assert.equal(typeof given?.variant, "string");
+  }
+  assert.deepEqual([...await exposuresOf(key)], []);
+  await makeFlag(sql, flag);
+  await ask(user, key);
+  assert.equal((await exposuresOf(key)).length, 1);
 });
 
 Deno.test("the view's numbers are those of the rows", async () => {
@@ -107,7 +129,7 @@ Deno.test("the view's numbers are those of the rows", async () => {
 });
 
 Deno.test("an account's erasure takes its exposures along", async () => {
-  await makeFlag(sql, newFlag({ key: "erased", is_experiment: true }));
+  await makeFlag(sql, newFlag({ key: "erased", is_experiment: true, rules: half }));
   const [gone, other] = [await createGuest(database), await createGuest(database)];
   for (const user of [gone, other]) await ask(user, "erased");
   await closeAccount(sql, gone);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { createGuest } from "../support/accounts.ts";
 import { createAdmin } from "../support/admins.ts";
+import { manyConnections, untilBlocked } from "../support/connections.ts";
 import { makeFlag, newFlag } from "../support/flags.ts";
 import { first } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
@@ -108,6 +109,32 @@ Deno.test("what is changed by hand in the database is written down, too, and so 
   assert.match(actions[3]?.reason ?? "", /^by \w+ in the database$/);
 });
 
+Deno.test("what is made by hand is written down, too, once: a row that is there already tells nothing", async () => {
+  for (let time = 0; time < 2; time++) {
+    await sql`
+      insert into ops.feature_flags (key, is_switch, is_enabled) values ('providers.openai', true, false)
+      on conflict (key) do nothing`;
+  }
+  assert.equal(await isOn("providers.openai"), false);
+  const actions = await actionsOn("providers.openai");
+  assert.deepEqual(actions.map(({ details: { before } }) => before), [null]);
+  assert.match(actions[0]?.reason ?? "", /^by \w+ in the database$/);
+  const own = await sql`select from ops.admin_actions as a where a.subject = 'flag sandbox_purchases'`;
+  assert.equal(own.length, 0, "what the migrations make is not by hand");
+});
+
+Deno.test("of two who turn off what nobody has named, both find it off, and one is written down", async () => {
+  await using others = manyConnections(database);
+  let second: Promise<boolean> | undefined;
+  await others.begin(async (holder) => {
+    await holder`select ops.switch_flag('providers.veo', false, null, 'the first')`;
+    second = switchFlag("providers.veo", false);
+    await untilBlocked(sql);
+  });
+  assert.equal(await second, false);
+  assert.deepEqual((await actionsOn("providers.veo")).map(({ reason }) => reason), ["the first"]);
+});
+
 Deno.test("no flag is what cannot be evaluated, whoever writes it", async () => {
   const wrong: Record<string, [change: object, path: string]> = {
     "a variant of another type": [{ variants: { on: true, off: "no" } }, "variants.off"],
@@ -139,6 +166,14 @@ Deno.test("no flag is what cannot be evaluated, whoever writes it", async () => 
     "no operator": [{ rules: [{ app_versions: ["1.2.3"], variant: "on" }] }, "rules[0].app_versions"],
     "a time that is none": [{ rules: [{ from: "2027-13-01T00:00:00Z", variant: "on" }] }, "rules[0].from"],
     "a time without a zone": [{ rules: [{ until: "2027-01-01T00:00:00", variant: "on" }] }, "rules[0].until"],
+    "a time that flagd cannot read": [
+      { rules: [{ from: "2027-01-01T00:00:60Z", variant: "on" }] },
+      "rules[0].from",
+    ],
+    "a time finer than flagd's": [
+      { rules: [{ until: "2027-01-01T00:00:00.123456Z", variant: "on" }] },
+      "rules[0].until",
+    ],
     "a split of nothing": [{ rules: [{ split: [{ variant: "on", weight: 0 }] }] }, "rules[0].split"],
     "a weight below zero": [{ rules: [{ split: [{ variant: "on", weight: -1 }] }] }, "rules[0].split"],
     "half a weight": [{ rules: [{ split: [{ variant: "on", weight: 0.5 }] }] }, "rules[0].split"],
@@ -245,6 +280,43 @@ Deno.test("what is not supported of flagd's JSON is refused, with every place", 
     "a bucket key": [
       { flags: { a: targeting({ fractional: [{ var: "email" }, ["on", 1]] }) } },
       "flags.a.targeting.fractional[0]",
+    ],
+    "an and of nothing, which holds for nobody": [
+      { flags: { a: targeting({ if: [{ and: [] }, "on"] }) } },
+      "flags.a.targeting.if[0]",
+    ],
+    "what a variable is where it is missing": [
+      { flags: { a: targeting({ if: [{ in: [{ var: ["platform", "ios"] }, ["ios"]] }, "on"] }) } },
+      "flags.a.targeting.if[0]",
+    ],
+    "an operator of versions": [
+      { flags: { a: targeting({ if: [{ sem_ver: [{ var: "app_version" }, ">", "=1.0.0"] }, "on"] }) } },
+      "flags.a.targeting.if[0]",
+    ],
+    "a time that is none": [
+      { flags: { a: targeting({ if: [{ ">=": [{ var: "$flagd.timestamp" }, 1e20] }, "on"] }) } },
+      "flags.a.targeting.if[0]",
+    ],
+    "a part of a millisecond": [
+      { flags: { a: targeting({ if: [{ "<": [{ var: "$flagd.timestamp" }, 1.0005] }, "on"] }) } },
+      "flags.a.targeting.if[0]",
+    ],
+    "more than a bucket's weight": [
+      { flags: { a: targeting({ fractional: [["on", 1, "more"]] }) } },
+      "flags.a.targeting.fractional[0]",
+    ],
+    "metadata that are none": [{ flags: { a: { ...flag, metadata: 5 } } }, "flags.a.metadata"],
+    "a switch that is a text": [
+      { flags: { a: { ...flag, metadata: { isSwitch: "true" } } } },
+      "flags.a.metadata.isSwitch",
+    ],
+    "an experiment that is a number": [
+      { flags: { a: { ...flag, metadata: { isExperiment: 1 } } } },
+      "flags.a.metadata.isExperiment",
+    ],
+    "a description that is a number": [
+      { flags: { a: { ...flag, metadata: { description: 5 } } } },
+      "flags.a.metadata.description",
     ],
     "a weight": [
       { flags: { a: targeting({ fractional: [["on", 0.5]] }) } },

@@ -248,6 +248,32 @@ Deno.test("a rule that cannot be evaluated gives the default, and says why", asy
   }
 });
 
+Deno.test("a version is read as semver.org and flagd have it, and what is none is nothing", async () => {
+  const read: Record<string, (string | null)[] | null> = {
+    "1.2.3": ["1", "2", "3", null],
+    "v1.2.3-a-b.1+c-d": ["1", "2", "3", "a-b.1"],
+    "V10.0.999999999-0a": ["10", "0", "999999999", "0a"],
+    "1.2.3+a-b.c": ["1", "2", "3", null],
+    "1.2": ["1", "2", "0", null],
+    "v3": ["3", "0", "0", null],
+    "1.2.03": null,
+    "1.2.3-": null,
+    "1.2.3-01": null,
+    "1.2.3-a+": null,
+    "1.2.3-a+b+c": null,
+    "1.2.3.4": null,
+    "1.2.1234567890": null,
+    "vv1.2.3": null,
+    "1.2.3 ": null,
+    "": null,
+  };
+  for (const [version, expected] of Object.entries(read)) {
+    const { parts } = await first(sql<{ parts: (string | null)[] | null }[]>`
+      select to_jsonb(ops.version_parts(${version})) as parts`);
+    assert.deepEqual(parts, expected, version);
+  }
+});
+
 Deno.test("versions are compared as semver.org says, rule 11", async () => {
   const ordered = [
     ...["0.0.1", "0.9.0", "0.10.0", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta"],
