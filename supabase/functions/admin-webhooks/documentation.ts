@@ -21,6 +21,8 @@ export default {
       reason: "Our billing counts the videos",
     },
     responses: { 201: { ...exampleWebhook(), secret } },
+    // Names are looked up for admins alone.
+    dataApiCalls: 2,
     walk: { captures: { WEBHOOK: ".webhook_id" } },
   },
   PATCH: {
