@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { Webhook as Verifier } from "standardwebhooks";
 import { type ReceivedMessage, startReceiver } from "../../local/simulators/receiver/receiver.ts";
 import { WebhookWithSecret } from "../../supabase/functions/_shared/webhooks/contract.ts";
+import { WebhooksResponse } from "../../supabase/functions/admin-webhooks/schema.ts";
 import { publish } from "../database/support/events.ts";
 import { shared } from "../shared.ts";
 import { bodyOf } from "./support/answer.ts";
@@ -30,6 +31,11 @@ interface Told {
 /** Two events, of which the first attempt at one fails. */
 async function play(target: Point | null, name: string): Promise<Told> {
   const { sql } = backend.database;
+  // Of the play before: it would be told of this one's events, and fail in its place.
+  for (const { webhook_id } of bodyOf(await admin.call("admin-webhooks"), 200, WebhooksResponse).webhooks) {
+    const query = new URLSearchParams({ webhook_id, reason: "for a test" });
+    assert.equal((await admin.call(`admin-webhooks?${query}`, { method: "DELETE" })).status, 204);
+  }
   await receiver.control.reset();
   await receiver.control.rules({ effect: "answer", status: 503 });
   const path = `/${crypto.randomUUID()}`;
@@ -55,9 +61,6 @@ async function play(target: Point | null, name: string): Promise<Told> {
   const ended = await sql<{ outcome: string }[]>`
     select d.outcome from events.deliveries as d where d.target = ${webhook_id}`;
   assert.deepEqual(ended.map(({ outcome }) => outcome), ["delivered", "delivered"], name);
-  await admin.call(`admin-webhooks?${new URLSearchParams({ webhook_id, reason: "for a test" })}`, {
-    method: "DELETE",
-  });
   const { requests } = await receiver.control.report();
   return { name, secret, eventIds, messages: requests.filter((request) => request.path === path) };
 }

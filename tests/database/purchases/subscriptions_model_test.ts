@@ -14,7 +14,8 @@ import { sellLevels } from "../support/subscriptions.ts";
 /**
  * Apple tries again for 6.6 days, and its history is read every hour. What is spent draws the lots that are there, so once
  * something was, a message that is late takes from others, and what would have paid a debt may be over by then: from then on
- * each comes within its day.
+ * each comes within its day. A debt is paid of the lots that are there, too (0046), and is there only once something was spent:
+ * from the first one on, each comes in its order.
  */
 const patience = 6 * day;
 
@@ -78,6 +79,7 @@ class Twins {
   readonly #apple: AppleSubscription;
   readonly #untold: StoreNotification[] = [];
   #hasSpent = false;
+  #hasOwed = false;
 
   private constructor(
     private readonly sql: Sql,
@@ -128,6 +130,7 @@ class Twins {
           this.#untold.push(message);
           assert.equal(await notify(this.sql, asToldTo(message, this.inOrder, "1")), "handled");
         }
+        this.#hasOwed ||= await hasOwed(this.sql, this.inOrder.userId);
       }
     }
   }
@@ -207,7 +210,8 @@ class Twins {
 
   async #tell(which: number, by: "notification" | "twice" | "history"): Promise<void> {
     const { sql } = this;
-    const [message] = this.#untold.splice(which % Math.max(1, this.#untold.length), 1);
+    const next = this.#hasOwed ? 0 : which % Math.max(1, this.#untold.length);
+    const [message] = this.#untold.splice(next, 1);
     if (message === undefined) return;
     const ours = asToldTo(message, this.anyhow, "2");
     if (by === "history") {
@@ -262,6 +266,12 @@ async function balanceOf(sql: Sql, userId: string): Promise<number> {
   const { balance } = await first(sql<{ balance: number }[]>`
     select (credits.lock_account(${userId})).balance::integer as balance`);
   return balance;
+}
+
+async function hasOwed(sql: Sql, userId: string): Promise<boolean> {
+  const owed = await sql`
+    select from credits.accounts as a where a.owner_id = ${userId} and a.kind = 'owed' and a.entry_count > 0`;
+  return owed.length > 0;
 }
 
 Deno.test("periods, grace, upgrades and refunds, told in any order, late, twice or by history alone, end as if in order", async () => {
