@@ -81,7 +81,9 @@ Deno.test("who is suspended, closed or merged is told nothing more on a channel 
     const publish = (user: Guest) =>
       sql`select events.publish('video.submitted', ${user.id}, '{"job_id":"of a test"}')`;
     await publish(guest);
-    await eventually("it is told", () => own.told.length === 1 || undefined);
+    // Their credits, which came before, may be told late.
+    const told = () => namesOf(own.told).filter((name) => name === "video.submitted");
+    await eventually("it is told", () => told().length === 1 || undefined);
     await end(guest);
     await publish(guest);
     await publish(other);
@@ -90,6 +92,6 @@ Deno.test("who is suspended, closed or merged is told nothing more on a channel 
       "the other is told",
       () => namesOf(beside.told).includes("video.submitted") || undefined,
     );
-    assert.deepEqual(namesOf(own.told), ["video.submitted"], what);
+    assert.equal(told().length, 1, what);
   }
 });
