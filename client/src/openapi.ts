@@ -1117,8 +1117,7 @@ export interface components {
         };
         AddProductRequest: {
             product_id: string;
-            /** @enum {string} */
-            kind: "consumable" | "subscription";
+            kind: components["schemas"]["ProductKind"];
             name: string;
             description: string;
             credits: number;
@@ -1217,8 +1216,7 @@ export interface components {
         };
         AdminProduct: {
             product_id: string;
-            /** @enum {string} */
-            kind: "consumable" | "subscription";
+            kind: components["schemas"]["ProductKind"];
             name: string;
             description: string;
             credits: number;
@@ -1909,13 +1907,14 @@ export interface components {
         };
         Product: {
             product_id: string;
-            /** @enum {string} */
-            kind: "consumable" | "subscription";
+            kind: components["schemas"]["ProductKind"];
             name: string;
             description: string;
             credits: number;
             is_featured: boolean;
         };
+        /** @enum {string} */
+        ProductKind: "consumable" | "subscription";
         ProductsResponse: {
             products: components["schemas"]["Product"][];
         };
@@ -2069,6 +2068,8 @@ export interface components {
             test?: true;
         };
         Statement: string;
+        /** @enum {string} */
+        StoreEnvironment: "production" | "sandbox";
         Subscription: {
             product_id: string;
             /** @enum {string} */
@@ -2177,8 +2178,7 @@ export interface components {
         };
         WaitingPurchase: {
             transaction_id: string;
-            /** @enum {string} */
-            environment: "production" | "sandbox";
+            environment: components["schemas"]["StoreEnvironment"];
             product_id: string;
             /** @enum {string} */
             kind: "consumable" | "subscription" | "other";

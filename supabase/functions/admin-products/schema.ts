@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { Reason } from "../_shared/ops/contract.ts";
-import { Product, productKinds } from "../_shared/purchases/contract.ts";
+import { Product, ProductKind, productKinds, StoreEnvironment } from "../_shared/purchases/contract.ts";
 import { optional } from "../_shared/request/validation.ts";
 import { userText } from "../_shared/request/user-text.ts";
 
@@ -17,7 +17,7 @@ export type AdminProduct = z.infer<typeof AdminProduct>;
 /** What was paid for and is not credited, since no product has its id and kind. */
 export const WaitingPurchase = z.object({
   transaction_id: z.string(),
-  environment: z.enum(["production", "sandbox"]),
+  environment: StoreEnvironment,
   product_id: z.string(),
   /** As Apple says. */
   kind: z.enum([...productKinds, "other"]),
@@ -32,7 +32,6 @@ export const ListProductsResponse = z.object({
 });
 export type ListProductsResponse = z.infer<typeof ListProductsResponse>;
 
-const kind = z.enum(productKinds);
 const name = userText(100, { lines: "one" });
 const description = userText(500, { lines: "several" });
 /** A thousand units, which is what Apple sells at once at most, are one posting. */
@@ -44,7 +43,7 @@ const ProductId = userText(200, { lines: "one" });
 export const AddProductRequest = z.strictObject({
   /** As in App Store Connect. */
   product_id: ProductId,
-  kind,
+  kind: ProductKind,
   name,
   description,
   /** For one, or for each period. */
@@ -60,7 +59,7 @@ export type AddProductRequest = z.infer<typeof AddProductRequest>;
 /** What is left out stays as it is. */
 export const ChangeProductRequest = z.strictObject({
   product_id: ProductId,
-  kind: optional(kind),
+  kind: optional(ProductKind),
   name: optional(name),
   description: optional(description),
   credits: optional(credits),
