@@ -159,26 +159,34 @@ begin
     cross join ops.count_stats(b.at, least(b.at + v_steps.step, v_now), v_steps.step) as c
     where p_span = 'month' and not exists (select from ops.stat_sums as s where s.at = b.at)
   ),
-  -- Of each step; and of the span, whose time is null.
+  -- Of each step, and of the span, which ends them all.
   summed as (
-    select c.at, c.name, c.label, sum(c.value) as value
+    select coalesce(c.at, 'infinity') as at, c.name, c.label, sum(c.value) as value
     from counted as c
+    where c.name <> 'completion_seconds'
     group by grouping sets ((c.at, c.name, c.label), (c.name, c.label))
   ),
+  -- In integers, and each second of a step once: these are many.
+  taken as materialized (
+    select c.at, c.label::integer as seconds, c.value::integer as jobs from counted as c where c.name = 'completion_seconds'
+  ),
   ranked as (
-    select s.at, s.label::integer as seconds, sum(s.value) over (partition by s.at order by s.label::integer) as up_to,
-      sum(s.value) over (partition by s.at) as jobs
-    from summed as s
-    where s.name = 'completion_seconds'
+    select t.at, t.seconds, t.jobs, sum(t.jobs) over (partition by t.at order by t.seconds rows unbounded preceding) as up_to,
+      sum(t.jobs) over (partition by t.at) as of_all
+    from (
+      select t.at, t.seconds, t.jobs from taken as t
+      union all
+      select 'infinity', t.seconds, sum(t.jobs)::integer from taken as t group by t.seconds
+    ) as t
   ),
   figures as materialized (
-    select s.at, s.name, s.label, s.value from summed as s where s.name <> 'completion_seconds'
+    select s.at, s.name, s.label, s.value from summed as s
     union all
     -- As percentile_disc has it: the least that so many did not exceed.
-    select r.at, 'completion_seconds', q.quantile::text, min(r.seconds) filter (where r.up_to >= q.quantile * r.jobs)
+    select r.at, 'completion_seconds', q.quantile, r.seconds
     from ranked as r
-    cross join (values (0.5), (0.95)) as q (quantile)
-    group by r.at, q.quantile
+    join (values (50, '0.5'), (95, '0.95')) as q (percent, quantile)
+      on r.up_to * 100 >= q.percent * r.of_all and (r.up_to - r.jobs) * 100 < q.percent * r.of_all
   ),
   named as (
     select n.place, n.name, case when n.key is null then '{}' else jsonb_build_object(n.key, n.label) end as labels, n.label, n.unit,
@@ -193,21 +201,21 @@ begin
         (9, 'credits', 'movement', 'spent', 'credits'), (10, 'credits', 'movement', 'refunded', 'credits')
       ) as k (place, name, key, label, unit)
       union all
-      select 11, f.name, 'provider', f.label, 'cents' from figures as f where f.at is null and f.name = 'provider_cents'
+      select 11, f.name, 'provider', f.label, 'cents' from figures as f where f.at = 'infinity' and f.name = 'provider_cents'
     ) as n
   ),
   shown as (
     select n.place, n.label,
       jsonb_build_object('name', n.name, 'labels', n.labels, 'unit', n.unit) as what,
-      jsonb_agg(coalesce(f.value, n.nothing) order by t.at) filter (where t.at is not null) as values,
-      max(coalesce(f.value, n.nothing)) filter (where t.at is null) as value
+      jsonb_agg(coalesce(f.value, n.nothing) order by t.at) filter (where t.at < 'infinity') as values,
+      max(coalesce(f.value, n.nothing)) filter (where t.at = 'infinity') as value
     from named as n
     cross join (
       select g.at from generate_series(v_steps.first_at, v_now, v_steps.step) as g (at)
       union all
-      select null
+      select 'infinity'
     ) as t (at)
-    left join figures as f on f.name = n.name and f.label = n.label and f.at is not distinct from t.at
+    left join figures as f on f.name = n.name and f.label = n.label and f.at = t.at
     group by n.place, n.label, n.name, n.labels, n.unit
   )
   select jsonb_build_object(
