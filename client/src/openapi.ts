@@ -1564,23 +1564,19 @@ export interface components {
             to: string;
             step_seconds: number;
             series: {
-                /** @enum {string} */
-                name: "jobs_accepted" | "jobs_ended" | "completion_seconds" | "credits" | "provider_cents";
+                name: components["schemas"]["StatName"];
                 labels: {
                     [key: string]: string;
                 };
-                /** @enum {string} */
-                unit: "jobs" | "seconds" | "credits" | "cents";
+                unit: components["schemas"]["StatUnit"];
                 values: (number | null)[];
             }[];
             totals: {
-                /** @enum {string} */
-                name: "jobs_accepted" | "jobs_ended" | "completion_seconds" | "credits" | "provider_cents";
+                name: components["schemas"]["StatName"];
                 labels: {
                     [key: string]: string;
                 };
-                /** @enum {string} */
-                unit: "jobs" | "seconds" | "credits" | "cents";
+                unit: components["schemas"]["StatUnit"];
                 value: number | null;
             }[];
             now: {
@@ -2154,6 +2150,10 @@ export interface components {
             test?: true;
         };
         Statement: string;
+        /** @enum {string} */
+        StatName: "jobs_accepted" | "jobs_ended" | "completion_seconds" | "credits" | "provider_cents";
+        /** @enum {string} */
+        StatUnit: "jobs" | "seconds" | "credits" | "cents";
         Subscription: {
             product_id: string;
             /** @enum {string} */
