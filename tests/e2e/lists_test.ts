@@ -9,6 +9,7 @@ import { type Answer, bodyOf, errorOf } from "./support/answer.ts";
 import { type Guest, startBackend } from "./support/backend.ts";
 import { shared } from "../shared.ts";
 import { crowd } from "./support/crowd.ts";
+import { deadTask } from "./support/example-requests.ts";
 import { ended, generate, priceOfKling } from "./support/videos.ts";
 
 const backend = shared(startBackend);
@@ -166,6 +167,17 @@ const withEntries: Readonly<Record<string, () => Promise<Guest | [Guest, string]
     for (const subject of ["one", "another"]) {
       await backend.database.sql`select ops.raise_alert('provider_refuses', ${subject}, '{}')`;
     }
+    return await backend.signInAdmin();
+  },
+  "GET admin-errors": async () => {
+    const { sql } = backend.database;
+    for (const place of ["tick", "models"]) {
+      await sql`select ops.record_error('ERR_6003', ${place}, null, null, '{}')`;
+    }
+    return await backend.signInAdmin();
+  },
+  "GET admin-queue": async () => {
+    for (let task = 0; task < 2; task++) await deadTask(backend);
     return await backend.signInAdmin();
   },
   "GET admin-reports": withCases,
