@@ -47,6 +47,10 @@ export type Database = {
         };
         Returns: Json;
       };
+      "admin_search": {
+        Args: { "p_admin_id": string; "p_query": string; "p_session_id"?: string };
+        Returns: Json;
+      };
       "app_store_notifications": { Args: { "p_notification": Json }; Returns: Json };
       "appeals": {
         Args: { "p_job_id": string; "p_session_id"?: string; "p_statement": string; "p_user_id": string };
@@ -219,6 +223,21 @@ export type Database = {
         Returns: Json;
       };
       "get_admin_flags": { Args: { "p_admin_id": string; "p_session_id"?: string }; Returns: Json };
+      "get_admin_jobs": {
+        Args: {
+          "p_admin_id": string;
+          "p_after"?: Json;
+          "p_error_code"?: string;
+          "p_job_id"?: string;
+          "p_limit": number;
+          "p_model_id"?: string;
+          "p_provider"?: string;
+          "p_session_id"?: string;
+          "p_status"?: string;
+          "p_user_id"?: string;
+        };
+        Returns: Json;
+      };
       "get_admin_limits": { Args: { "p_admin_id": string; "p_session_id"?: string }; Returns: Json };
       "get_admin_reports": {
         Args: {
@@ -415,6 +434,16 @@ export type Database = {
       };
       "patch_user_profile": {
         Args: { "p_changes": Json; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
+      "post_admin_jobs": {
+        Args: {
+          "p_admin_id": string;
+          "p_job_id": string;
+          "p_reason": string;
+          "p_request_id": string;
+          "p_session_id"?: string;
+        };
         Returns: Json;
       };
       "post_admin_users": {
