@@ -168,6 +168,10 @@ const withEntries: Readonly<Record<string, () => Promise<Guest | [Guest, string]
     }
     return await backend.signInAdmin();
   },
+  "GET admin-jobs": async () => {
+    await withVideos(2);
+    return await backend.signInAdmin();
+  },
   "GET admin-reports": withCases,
   "GET credits": async () => (await withVideos(2)).guest,
   "GET purchases": withPurchases,

@@ -33,7 +33,7 @@ declare
 begin
   -- `limit all` and `limit 1` keep the planner from joining or ordering otherwise than is said.
   if p_user_id is not null then
-    -- The ids from indexes alone, and then a job at a time, as far as the page needs them.
+    -- All their ids, of which even 10,000 are sorted in no time, and then a job at a time, as far as the page needs them.
     open v_walk for
       select j.*
       from (select o.id from videos.jobs_of(array[p_user_id]) as o (id) where o.id < v_before order by o.id desc) as u

@@ -40,14 +40,14 @@ select is(pg_temp.users('ADA@Example.com'), '2', 'by the e-mail address, in eith
 select is(pg_temp.users('ada@'), null, 'and by the whole of it alone');
 select is(pg_temp.users('%@%'), null, 'nothing stands for anything');
 select is(
-  pg_temp.found('ada@example.com') #> '{users,0}' - '{reference,created_at}'::text[],
+  (pg_temp.found('ada@example.com') #> '{users,0}') - '{reference,created_at}'::text[],
   '{"user_id": "12345678-0000-4000-8000-000000000002", "email": "ada@example.com", "is_guest": false, "is_banned": false, "credits_remaining": 100}',
   'and shown with what they have'
 );
 select is(pg_temp.jobs('00000000-0000-7000-8000-000000000101'), '1 job_id', 'a job is found by its id');
 select is(pg_temp.jobs('made-by-2'), '2 request_id', 'by the request that made it');
 select is(pg_temp.jobs('draft'), '2 client_reference, 1 client_reference', 'by the app''s own name, the newest first');
-select unlike(pg_temp.found('draft')::text, '%secret%', 'without its prompt');
+select unalike(pg_temp.found('draft')::text, '%secret%', 'without its prompt');
 select is(pg_temp.found('nothing'), '{"users": [], "jobs": []}', 'nothing is two empty lists');
 update videos.jobs set client_reference = id::text where request_id = 'made-by-1';
 select is(pg_temp.jobs('00000000-0000-7000-8000-000000000101'), '1 job_id', 'what fits in two ways is named once');
