@@ -1155,8 +1155,7 @@ export interface components {
             /** Format: uuid */
             user_id: string;
             status: components["schemas"]["JobStatus"];
-            /** @enum {string} */
-            stage: "queued" | "submitted" | "generating" | "storing" | "done";
+            stage: components["schemas"]["JobStage"];
             /** Format: uuid */
             model_id: string;
             model_name: string;
@@ -1244,8 +1243,7 @@ export interface components {
                 /** Format: date-time */
                 expires_at: string | null;
                 reason: string | null;
-                /** @enum {string} */
-                environment: "production" | "sandbox";
+                environment: components["schemas"]["StoreEnvironment"];
             }[];
             sessions: {
                 /** Format: date-time */
@@ -1599,8 +1597,7 @@ export interface components {
                     /** Format: uuid */
                     user_id: string;
                     status: components["schemas"]["JobStatus"];
-                    /** @enum {string} */
-                    stage: "queued" | "submitted" | "generating" | "storing" | "done";
+                    stage: components["schemas"]["JobStage"];
                     /** Format: uuid */
                     model_id: string;
                     model_name: string;
@@ -1826,6 +1823,8 @@ export interface components {
         } & {
             [key: string]: components["schemas"]["InputValue"];
         };
+        /** @enum {string} */
+        JobStage: "queued" | "submitted" | "generating" | "storing" | "done";
         /** @enum {string} */
         JobStatus: "pending" | "processing" | "completed" | "failed" | "cancelled";
         LatestExport: {
@@ -2243,6 +2242,8 @@ export interface components {
             test?: true;
         };
         Statement: string;
+        /** @enum {string} */
+        StoreEnvironment: "production" | "sandbox";
         Subscription: {
             product_id: string;
             /** @enum {string} */
@@ -2355,8 +2356,7 @@ export interface components {
             /** Format: date-time */
             completed_at: string | null;
             progress: {
-                /** @enum {string} */
-                stage: "queued" | "submitted" | "generating" | "storing" | "done";
+                stage: components["schemas"]["JobStage"];
                 percent: number | null;
             };
             next_poll_seconds: number | null;
