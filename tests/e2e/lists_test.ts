@@ -180,6 +180,10 @@ const withEntries: Readonly<Record<string, () => Promise<Guest | [Guest, string]
     for (let task = 0; task < 2; task++) await deadTask(backend);
     return await backend.signInAdmin();
   },
+  "GET admin-jobs": async () => {
+    await withVideos(2);
+    return await backend.signInAdmin();
+  },
   "GET admin-reports": withCases,
   "GET credits": async () => (await withVideos(2)).guest,
   "GET purchases": withPurchases,
