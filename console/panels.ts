@@ -1,0 +1,14 @@
+/** The panels, in the order in which they are offered. */
+import type { ComponentType } from "preact";
+import { Limits } from "./panels/limits.tsx";
+
+export interface PanelEntry {
+  /** In the address. */
+  readonly name: string;
+  readonly title: string;
+  readonly View: ComponentType;
+}
+
+export const panels: readonly PanelEntry[] = [
+  { name: "limits", title: "Limits", View: Limits },
+];
