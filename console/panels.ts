@@ -1,6 +1,7 @@
 /** The panels, in the order in which they are offered. */
 import type { ComponentType } from "preact";
 import { Limits } from "./panels/limits.tsx";
+import { Try } from "./panels/try.tsx";
 
 export interface PanelEntry {
   /** In the address. */
@@ -11,4 +12,5 @@ export interface PanelEntry {
 
 export const panels: readonly PanelEntry[] = [
   { name: "limits", title: "Limits", View: Limits },
+  { name: "try", title: "Try it", View: Try },
 ];
