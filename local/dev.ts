@@ -1,8 +1,10 @@
 /**
  * `deno task dev`: the whole backend, until Ctrl-C. Data, keys and ports stay in .kinora/ between two starts, and a change
- * under supabase/functions is served at once.
+ * under supabase/functions is served at once. The console is built at the start, and by `deno task console` after that.
  */
+import { buildConsole, builtConsole } from "../tools/console.ts";
 import { readArguments, refuse } from "./arguments.ts";
+import { keptAdmin, openConsole } from "./console.ts";
 import { DirectoryInUseError, isInUse } from "./directory.ts";
 import { holdPorts, isFree, PortTakenError } from "./ports.ts";
 import { exitOnTermination, unlessTerminating } from "./processes/process.ts";
@@ -23,6 +25,8 @@ async function main(data: string, log: boolean): Promise<void> {
     await cleanup.disposeAsync();
   });
 
+  const built = buildConsole(builtConsole);
+  built.catch(() => {});
   const stack = await startStackFor(cleanup, {
     dataDirectory: data,
     ports: await readPorts(data, cleanup),
@@ -32,7 +36,10 @@ async function main(data: string, log: boolean): Promise<void> {
   });
   await Deno.writeTextFile(portsFile(data), JSON.stringify(stack.ports, null, 2));
   await writeStatus(data, stack);
-  console.log(welcome(stack, Date.now() - started));
+  await built;
+  const admin = await keptAdmin(stack, data);
+  const page = await openConsole(stack, builtConsole, { admin });
+  console.log(welcome(stack, { page, ...admin }, Date.now() - started));
   await Promise.withResolvers<never>().promise;
 }
 
@@ -66,11 +73,20 @@ async function readPorts(directory: string, cleanup: AsyncDisposableStack): Prom
   }
 }
 
-function welcome(stack: Stack, milliseconds: number): string {
+interface Console {
+  page: string;
+  email: string;
+  password: string;
+  totpSecret: string;
+}
+
+function welcome(stack: Stack, { page, email, password, totpSecret }: Console, milliseconds: number): string {
   const { url, publishableKey, secretKey, databaseUrl, simulators, logs } = stack;
   return `
 Kinora runs, after ${(milliseconds / 1000).toFixed(1)} s. Ctrl-C ends it; data, keys and ports stay.
 
+  console           ${page}
+  … its admin       ${email}, password ${password}, second factor ${totpSecret}
   API               ${url}
   publishable key   ${publishableKey}
   secret key        ${secretKey}

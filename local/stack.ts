@@ -66,7 +66,7 @@ export interface Stack extends AsyncDisposable {
   /** Those of the parts that the stack started itself. */
   readonly ports: Partial<Ports>;
   readonly simulators: OutsideServices;
-  readonly gateway: Pick<Gateway, "pid" | "kill" | "start">;
+  readonly gateway: Pick<Gateway, "pid" | "kill" | "start" | "say">;
   readonly functions: Pick<Functions, "pid" | "kill" | "start" | "reload">;
   /** Only for a stack with a data directory and a Postgres of its own. `kill` ends it as a crash of the machine would. */
   readonly database: { stop(): Promise<void>; kill(): Promise<void>; start(): Promise<void> };

@@ -23,6 +23,7 @@ const tiers: readonly Tier[] = [
   { name: "contract", files: /^tests\/contract\/.+_test\.ts$/, permissions: everyPermission },
   { name: "database", files: /^tests\/database\/.+_test\.ts$/, permissions: everyPermission },
   { name: "e2e", files: /^tests\/e2e\/.+_test\.ts$/, permissions: everyPermission },
+  { name: "browser", files: /^tests\/browser\/.+_test\.ts$/, permissions: everyPermission },
 ];
 
 /** Files that run together. */

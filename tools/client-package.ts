@@ -5,12 +5,15 @@ import { defaultDirectory } from "../local/served.ts";
 
 const root = new URL("../", import.meta.url);
 
+/** What `exports` of client/package.json names. */
+const entryPoints = ["kinora.ts", "admin.ts"];
+
 /**
  * Builds the package into an empty folder: ESM, types, source maps with the sources in them, README and licence. Gives the
  * path of the tarball that `npm pack` makes of it, in the same folder. Throws what the compiler finds.
  */
 export async function packClient(folder: string): Promise<string> {
-  const program = ts.createProgram([new URL("client/src/kinora.ts", root).pathname], {
+  const program = ts.createProgram(entryPoints.map((name) => new URL(`client/src/${name}`, root).pathname), {
     target: ts.ScriptTarget.ES2022,
     module: ts.ModuleKind.NodeNext,
     moduleResolution: ts.ModuleResolutionKind.NodeNext,

@@ -1,13 +1,14 @@
 /**
- * The API gateway of a hosted project, on one port: /rest/v1, /auth/v1, /storage/v1, /realtime/v1 and /functions/v1. A
- * program of its own: stack.ts gives it GATEWAY_PORT (0 for any) and GATEWAY_TRUST_CLIENT_ADDRESS in its environment, and says the rest over
- * its standard input, when there is a database.
+ * The API gateway of a hosted project, on one port: /rest/v1, /auth/v1, /storage/v1, /realtime/v1 and /functions/v1; below
+ * /console/ the console, if it is told of one. A program of its own: stack.ts gives it GATEWAY_PORT (0 for any) and
+ * GATEWAY_TRUST_CLIENT_ADDRESS in its environment, and says the rest over its standard input, when there is a database.
  */
 import type { JWK } from "jose";
 import { createAuth } from "./auth/auth.ts";
 import type { AppleProvider } from "./auth/identities.ts";
 import { AuthError, createTokens } from "./auth/tokens.ts";
 import { anonymous, callerOf, GatewayError, withoutBearer } from "./callers.ts";
+import { type ConsoleConfiguration, serveConsole } from "./console.ts";
 import { messages, reportPort } from "../processes/child.ts";
 import { createFunctionsProxy } from "./functions-proxy.ts";
 import { createLite } from "./lite.ts";
@@ -18,10 +19,11 @@ import { createPool, listen } from "./pool.ts";
 import { createRealtime } from "./realtime/realtime.ts";
 import { createSignedUploadUrl, createSignedUrls, serveSignedUrl } from "./storage/signed-urls.ts";
 
-/** What the parent says, in this order: once the first, and the second whenever the functions' process changes. */
+/** What the parent says: first the configuration, the functions whenever their process changes, the console if it serves one. */
 export type GatewayMessage =
   | { kind: "configuration"; configuration: GatewayConfiguration }
-  | { kind: "functions"; port: number | null };
+  | { kind: "functions"; port: number | null }
+  | { kind: "console"; console: ConsoleConfiguration };
 
 export interface GatewayConfiguration {
   /** The owner's; the services log in with the same password. */
@@ -172,6 +174,7 @@ async function answerService(service: Service, request: Request, url: URL): Prom
 async function main(port: number, trustClientAddress: boolean): Promise<void> {
   const services = Promise.withResolvers<Awaited<ReturnType<typeof createServices>>>();
   const functions = createFunctionsProxy(trustClientAddress);
+  let servedConsole: ConsoleConfiguration | undefined;
 
   async function answer(
     request: Request,
@@ -192,13 +195,16 @@ async function main(port: number, trustClientAddress: boolean): Promise<void> {
           : await answerService((await services.promise)[service], request, url);
       }
       default:
-        return noRoute();
+        return servedConsole !== undefined && /^\/console(\/|$)/.test(url.pathname)
+          ? await serveConsole(servedConsole, request, url)
+          : noRoute();
     }
   }
   Deno.serve({ hostname: "127.0.0.1", port, onListen: (address) => reportPort(address.port) }, answer);
 
   for await (const message of messages<GatewayMessage>()) {
     if (message.kind === "functions") functions.moveTo(message.port);
+    else if (message.kind === "console") servedConsole = message.console;
     else services.resolve(await createServices(message.configuration));
   }
   Deno.exit();

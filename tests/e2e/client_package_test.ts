@@ -32,7 +32,9 @@ Deno.test.beforeAll(async () => {
   project = await Deno.makeTempDir();
   await Deno.mkdir(`${project}/built`);
   tarball = await packClient(`${project}/built`);
-  const lines = fences(await readDocument("client/README.md"), "ts").join("\n");
+  const examples = fences(await readDocument("client/README.md"), "ts");
+  const isAdmins = (example: string) => example.includes("@kinora/client/admin");
+  const lines = examples.filter((example) => !isAdmins(example)).join("\n");
   await Deno.writeTextFile(`${project}/package.json`, JSON.stringify({ type: "module", private: true }));
   await Deno.writeTextFile(
     `${project}/journey.ts`,
@@ -57,6 +59,13 @@ try {
 // @ts-expect-error: a request has a prompt
 void (() => kinora.generate({ model_id }));
 `,
+  );
+  await Deno.writeTextFile(
+    `${project}/operator.ts`,
+    `import type { Supabase } from "@kinora/client/admin";
+declare const supabase: Supabase, user_id: string, webhook_id: string;
+declare function list(rows: { status: string }[]): void;
+${examples.filter(isAdmins).join("\n")}`,
   );
   await run("npm", [
     ...["install", "--no-audit", "--no-fund", "--prefer-offline", "--silent"],
@@ -124,7 +133,7 @@ for (
       "es2022",
     ];
     const resolution = ["--module", module, "--moduleResolution", moduleResolution];
-    await run("npx", ["tsc", "--noEmit", ...strict, ...resolution, "journey.ts"]);
+    await run("npx", ["tsc", "--noEmit", ...strict, ...resolution, "journey.ts", "operator.ts"]);
   });
 }
 

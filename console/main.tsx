@@ -1,0 +1,11 @@
+/** The console: what an operator sees of Kinora, and changes in it. A static page that calls the API as its admin. */
+import "./style.css";
+import { render } from "preact";
+import { start } from "./session/session.ts";
+import { readSettings } from "./settings.ts";
+import { Shell } from "./shell/shell.tsx";
+import { applyTheme } from "./shell/theme.tsx";
+
+applyTheme();
+start(await readSettings());
+render(<Shell />, document.body);

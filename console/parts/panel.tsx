@@ -1,0 +1,35 @@
+/** A part of the page with a title, which shows what was loaded, that it is loading, that it is empty, or what went wrong. */
+import { useId } from "preact/hooks";
+import type { ComponentChildren } from "preact";
+import type { Loaded } from "./load.ts";
+import { wordsOf } from "./words.ts";
+
+interface PanelProps<T> {
+  title: string;
+  loaded: Loaded<T>;
+  /** Shown instead of the content where there is nothing to show. */
+  empty?: { when: (value: T) => boolean; say: string };
+  /** Beside the title: filters, buttons. */
+  controls?: ComponentChildren;
+  children: (value: T) => ComponentChildren;
+}
+
+export function Panel<T>({ title, loaded, empty, controls, children }: PanelProps<T>) {
+  const { value, error, isLoading, reload } = loaded;
+  const id = useId();
+  return (
+    <section class="panel" aria-labelledby={id} aria-busy={isLoading}>
+      <div class="title">
+        <h2 id={id}>{title}</h2>
+        {controls}
+      </div>
+      {error !== null && (
+        <p role="alert" class="wrong">
+          {wordsOf(error)} <button type="button" onClick={reload}>Try again</button>
+        </p>
+      )}
+      {value !== undefined && (empty?.when(value) ? <p class="empty">{empty.say}</p> : children(value))}
+      {value === undefined && error === null && <p class="loading">Loading …</p>}
+    </section>
+  );
+}

@@ -1,0 +1,182 @@
+/** The page around all panels: who gets in, what is served, and how it looks to whom. */
+import assert from "node:assert/strict";
+import type { Page } from "playwright-core";
+import { shared } from "../shared.ts";
+import { totpCode } from "../../local/platform/auth/factors.ts";
+import { newClient } from "../e2e/support/backend.ts";
+import { assertAccessible } from "./support/accessibility.ts";
+import { browserTest, startConsole } from "./support/console.ts";
+
+/** Of what a page has, what these tests read in it. */
+interface Sizes {
+  scrollWidth: number;
+  clientWidth: number;
+}
+
+const tested = shared(startConsole);
+
+browserTest("whoever signs in needs the second factor, and sees nothing before it", async () => {
+  const { email, password, totpSecret } = await tested.makeAdmin();
+  await using visit = await tested.open("#/limits", { expected: /Failed to load resource/ });
+  const { page } = visit;
+  await page.getByLabel("E-mail").fill(email);
+  await page.getByLabel("Password").fill("not the password");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("alert").getByText("Invalid login credentials").waitFor();
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  const code = page.getByLabel("The code of your authenticator app");
+  await code.fill("000000");
+  assert.equal(await page.getByRole("navigation").count(), 0);
+  await page.getByRole("button", { name: "Go on" }).click();
+  await page.getByRole("alert").getByText("Invalid TOTP code").waitFor();
+  await code.fill(totpCode(totpSecret, Date.now()));
+  await page.getByRole("button", { name: "Go on" }).click();
+  await page.getByRole("heading", { name: "Rate limits" }).waitFor();
+  await page.reload();
+  await page.getByRole("heading", { name: "Rate limits" }).waitFor();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByRole("button", { name: "Sign in" }).waitFor();
+  assert.equal(await page.evaluate(() => sessionStorage.getItem("kinora.console")), null);
+});
+
+/** Signs in by hand with a password; whoever has no second factor is let no further. */
+async function signInByHand(page: Page, { email, password }: { email: string; password: string }) {
+  await page.getByLabel("E-mail").fill(email);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+}
+
+/** Somebody new with a password alone. */
+async function makeUser() {
+  const { url, secretKey } = tested.backend.stack;
+  const credentials = { email: `${crypto.randomUUID()}@example.com`, password: crypto.randomUUID() };
+  const { auth } = newClient({ url, publishableKey: secretKey });
+  const { data } = await auth.admin.createUser({ ...credentials, email_confirm: true });
+  return { ...credentials, id: data.user?.id ?? "" };
+}
+
+browserTest("an admin without a second factor sees why, and nothing else", async () => {
+  const admin = await makeUser();
+  await tested.backend.database.sql`select ops.make_admin(${admin.id})`;
+  await using visit = await tested.open("#/limits");
+  const { page } = visit;
+  await signInByHand(page, admin);
+  await page.getByRole("alert").getByText("no second factor").waitFor();
+  await page.reload();
+  await page.getByRole("alert").getByText("no second factor").waitFor();
+  assert.equal(await page.getByRole("navigation").count(), 0);
+});
+
+browserTest("somebody who is no admin sees that, and nothing else, also with a second factor", async () => {
+  const admin = await tested.makeAdmin();
+  await tested.backend.database.sql`select ops.remove_admin(${admin.id})`;
+  await using visit = await tested.open("#/limits", { expected: /Failed to load resource.*403/ });
+  const { page } = visit;
+  await signInByHand(page, admin);
+  await page.getByLabel("The code of your authenticator app").fill(totpCode(admin.totpSecret, Date.now()));
+  await page.getByRole("button", { name: "Go on" }).click();
+  await page.getByRole("alert").getByText("no admin's").waitFor();
+  assert.equal(await page.getByRole("navigation").count(), 0);
+});
+
+browserTest("a session that has ended leaves at once", async () => {
+  const admin = await tested.makeAdmin();
+  await using visit = await tested.openAsAdmin("#/limits", { admin, expected: /Failed to load resource/ });
+  const { page } = visit;
+  const change = page.getByRole("button", { name: "Change the limit replays" });
+  await change.click();
+  await page.getByRole("dialog").getByLabel("Reason").fill("Nobody is there to do this");
+  await tested.backend.database.sql`delete from auth.sessions where user_id = ${admin.id}`;
+  await page.getByRole("dialog").getByRole("button", { name: "Change" }).click();
+  await page.getByRole("alert").getByText("The session has ended").waitFor();
+  assert.equal(await page.getByRole("navigation").count(), 0);
+  assert.equal(await page.evaluate(() => sessionStorage.getItem("kinora.console")), null);
+});
+
+for (const colorScheme of ["light", "dark"] as const) {
+  browserTest(`axe finds no serious fault in ${colorScheme}, narrow or wide`, async () => {
+    const admin = await tested.makeAdmin();
+    await using outside = await tested.open("", { colorScheme });
+    await outside.page.getByRole("button", { name: "Sign in" }).waitFor();
+    await assertAccessible(outside.page);
+    for (const width of [320, 2560]) {
+      const options = { admin, colorScheme, viewport: { width, height: 900 } };
+      await using visit = await tested.openAsAdmin("#/limits", options);
+      const { page } = visit;
+      await page.getByRole("row").nth(3).waitFor();
+      await assertAccessible(page);
+      const overflow = await page.locator("html").evaluate((html: Sizes) =>
+        html.scrollWidth - html.clientWidth
+      );
+      assert.equal(overflow, 0, "the page itself is not scrolled to the side");
+      await page.getByRole("button", { name: "Change the limit replays" }).click();
+      await page.getByRole("dialog").waitFor();
+      await assertAccessible(page);
+    }
+  });
+}
+
+browserTest("the theme that was chosen is shown, whatever the system has, and kept", async () => {
+  await using visit = await tested.openAsAdmin("#/limits", { colorScheme: "light" });
+  const { page } = visit;
+  const background = () => page.evaluate<string>("getComputedStyle(document.body).backgroundColor");
+  const light = await background();
+  await page.getByLabel("Theme").selectOption("dark");
+  const dark = await background();
+  assert.notEqual(dark, light);
+  await page.reload();
+  await page.getByRole("navigation").waitFor();
+  assert.equal(await background(), dark);
+  await page.getByLabel("Theme").selectOption("auto");
+  assert.equal(await background(), light);
+});
+
+Deno.test("what is served has no secret, and a policy that reaches the project and nothing else", async () => {
+  const { backend: { stack, keys }, url } = tested;
+  const index = await fetch(url);
+  const policy = index.headers.get("content-security-policy") ?? "";
+  assert.match(policy, /^default-src 'none'; script-src 'self'; style-src 'self'; /);
+  assert.match(policy, new RegExp(`connect-src 'self' ${stack.url} ${stack.url.replace("http", "ws")};`));
+  assert.doesNotMatch(policy, /unsafe|\*/);
+  const page = await index.text();
+  assert.doesNotMatch(page, /<script>|<style|\son\w+=|\sstyle=/);
+  const files = [...page.matchAll(/(?:src|href)="([\w.]+)"/g)].map(([, name]) => name);
+  assert.deepEqual(files.sort(), ["main.css", "main.js"]);
+  const texts = await Promise.all(
+    [...files, "settings.json"].map(async (name) => {
+      const response = await fetch(`${url}${name}`);
+      assert.equal(response.status, 200);
+      return await response.text();
+    }),
+  );
+  const secrets = Object.entries(keys).flatMap(([name, value]) =>
+    typeof value === "string" && value.length > 15 && name !== "publishableKey" && !/PublicKey$/.test(name)
+      ? [value]
+      : []
+  );
+  assert(secrets.length > 10);
+  for (const text of [page, ...texts]) {
+    assert.doesNotMatch(text, /sb_secret_\w|service_role|whsec_\w/);
+    for (const secret of secrets) assert(!text.includes(secret));
+  }
+  // No page of another site may read the settings.
+  const settings = await fetch(`${url}settings.json`, { headers: { origin: "https://elsewhere.example" } });
+  assert.equal(settings.headers.get("access-control-allow-origin"), null);
+  await settings.body?.cancel();
+  for (const name of ["../keys.json", "%2e%2e/keys.json", "..%2fkeys.json", "none.js"]) {
+    const { status, body } = await fetch(`${url}${name}`);
+    await body?.cancel();
+    assert.equal(status, 404, name);
+  }
+});
+
+Deno.test("all of it is less than 150 kB compressed", async () => {
+  let bytes = 0;
+  for (const name of ["", "main.js", "main.css"]) {
+    const { body } = await fetch(`${tested.url}${name}`);
+    bytes += (await new Response(body?.pipeThrough(new CompressionStream("gzip"))).arrayBuffer()).byteLength;
+  }
+  console.log(`${(bytes / 1000).toFixed(1)} kB`);
+  assert(bytes < 150_000, `${bytes} bytes`);
+});
