@@ -45,6 +45,26 @@ export interface paths {
         patch: operations["patchAdminAlerts"];
         trace?: never;
     };
+    "/admin-errors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What went wrong, newest first, page by page
+         * @description The error log: ERR_5xxx and ERR_6xxx of requests, of the work after them and of the tick, for 30 days, the newest minute first. Of a minute, code and endpoint up to five rows are kept; `count` says how many errors a row stands for. `code`, `endpoint` (or `tick`), `status` (of the answers with such codes) and `request_id` leave out the others. How jobs failed stands in the jobs.
+         */
+        get: operations["getAdminErrors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin-flags": {
         parameters: {
             query?: never;
@@ -67,6 +87,30 @@ export interface paths {
          * @description What is not named stays as it is; `rules` are all of them anew, in their order. Whoever asks from then on is answered by it, procedures in the same moment. What changes nothing is not written down; else `ops.admin_actions` has what was before and after. A flag that is not there is ERR_4007.
          */
         patch: operations["patchAdminFlags"];
+        trace?: never;
+    };
+    "/admin-jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The jobs, newest first, page by page; or all that there is of one
+         * @description All filters that are given must fit; `provider` is where a job is, or was last. With a filter a page looks through 10,000 jobs at most: it may be shorter than `limit`, or empty, while `next_cursor` still goes on. `pending` and `processing` always find every job that runs. With `job_id`, and nothing else, `jobs` is empty and `story` has all that there is of that one: what moved its credits, each attempt at a provider and what that reported, its tasks, its files with URLs that are good for 10 minutes, what went wrong in the request that made it, and what admins did about it; of each the newest 100. No answer has the prompt, nor a text of `settings`.
+         */
+        get: operations["getAdminJobs"];
+        put?: never;
+        /**
+         * Reads a job's prompt, which is written down
+         * @description What a user wrote is private: each reading is a row of `ops.admin_actions` (`read_prompt`) with its reason, which the user's export shows, without who it was. `prompt` is null once it is erased, which is 30 days after the user deleted the job.
+         */
+        post: operations["postAdminJobs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/admin-limits": {
@@ -145,6 +189,30 @@ export interface paths {
         patch: operations["patchAdminProducts"];
         trace?: never;
     };
+    "/admin-queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the queue has of each kind of task, and its dead letters, newest first, page by page
+         * @description `tasks` are the dead letters, the newest first: tasks that have used all their tries, with what went wrong last. `kind` names those of one kind. `kinds` are all of them with what the queue has of each: what is `due` and for how long the oldest has been, what a worker has (`running`), and how many are `dead`.
+         */
+        get: operations["getAdminQueue"];
+        put?: never;
+        /**
+         * Has a dead letter tried again
+         * @description The task has all its tries again, and the first at once. `ERR_4009` says with `details.status` why not: it is `waiting` or `running`, and so not dead, or it was `replaced` by another of the same kind and subject, which does the same work.
+         */
+        post: operations["postAdminQueue"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin-refund-credits": {
         parameters: {
             query?: never;
@@ -191,6 +259,59 @@ export interface paths {
         patch: operations["patchAdminReports"];
         trace?: never;
     };
+    "/admin-search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The users and jobs that somebody's words may name
+         * @description What a user sends with a complaint is looked up as all that it may be, at once. A user: their id, its first 8 digits or more, the `reference` in the paths of their files, or their e-mail address (the whole of it, in either case; not of single sign-on). A job: its id, the id of the request that made it, or the app's own name for it. Jobs are shown without their prompt, those too that their user has deleted; 20 of each at most, jobs newest first. Nothing that fits is two empty lists.
+         */
+        get: operations["getAdminSearch"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin-stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How the last hour, day or month went, step by step, and how things stand
+         * @description `span` is an `hour` in steps of a minute, a `day` in steps of 15 minutes, or a `month` of 30 days in steps of 6 hours. `from` is a whole step in UTC, value i of a series is that of the step that begins i steps later, and the last step goes on. `totals` names the same things, over the whole span. Every figure is what the database has between `from` and `to`, also what was written a moment ago.
+         *
+         *     | name | labels | |
+         *     |---|---|---|
+         *     | `jobs_accepted` | | by when they were accepted |
+         *     | `jobs_ended` | `outcome`: `completed`, `failed`, `cancelled` | by when they ended |
+         *     | `completion_seconds` | `quantile`: `0.5`, `0.95` | from acceptance to the end of what was completed then, in whole seconds; null where nothing was |
+         *     | `credits` | `movement`: `sold` | bought, but in the sandbox |
+         *     | | `granted` | given to new devices |
+         *     | | `spent` | paid for completed videos: captures |
+         *     | | `refunded` | given back: releases of jobs that failed or were cancelled, and refunds of the operator; not adjustments |
+         *     | `provider_cents` | `provider` | US cents, by when the submissions were claimed, but for what is known not to be billed; a provider without any is absent |
+         *
+         *     `now` is how things stand, whatever the span: `oldest_due_task_seconds` is how long the task has waited that is due longest.
+         */
+        get: operations["getAdminStats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin-users": {
         parameters: {
             query?: never;
@@ -200,7 +321,7 @@ export interface paths {
         };
         /**
          * A user with their credits and jobs, and what admins did about them
-         * @description `recent_actions` are the newest 20; `admin_id` is null for what was done by hand in the dashboard. `jobs` counts those that the user has not deleted. `is_guest` is null once a closed account is erased. `erasure` says what a closed account's erasure waits for: the end of a `legal_hold`, its running `jobs`, the `uploads` whose URLs still write, or the `worker`.
+         * @description `recent_actions` are the newest 20; `admin_id` is null for what was done by hand in the dashboard. `jobs` counts those that the user has not deleted. `is_guest` and `email` are null once a closed account is erased. `statement` and `purchases` have the newest 50 and 20, also purchases that were not credited, with the `reason`. `erasure` says what a closed account's erasure waits for: the end of a `legal_hold`, its running `jobs`, the `uploads` whose URLs still write, or the `worker`.
          */
         get: operations["getAdminUsers"];
         put?: never;
@@ -1132,8 +1253,43 @@ export interface components {
             amount: number;
             reason: components["schemas"]["Reason"];
         };
+        AdminAction: {
+            /** Format: uuid */
+            id: string;
+            /** @enum {string} */
+            action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban" | "keep_video" | "remove_video" | "grant_appeal" | "reject_appeal" | "refund_removal" | "hold" | "lift_hold" | "create_webhook" | "change_webhook" | "rotate_webhook_secret" | "delete_webhook" | "switch_flag" | "change_limit" | "change_rule" | "acknowledge_alert" | "change_flag" | "create_product" | "change_product" | "replay_task" | "read_prompt";
+            /** Format: uuid */
+            admin_id: string | null;
+            amount: number | null;
+            reason: string;
+            /** Format: uuid */
+            job_id: string | null;
+            /** Format: date-time */
+            created_at: string;
+        };
         AdminFlags: {
             flags: components["schemas"]["Flag"][];
+        };
+        AdministeredJob: {
+            /** Format: uuid */
+            job_id: string;
+            /** Format: uuid */
+            user_id: string;
+            status: components["schemas"]["JobStatus"];
+            stage: components["schemas"]["JobStage"];
+            /** Format: uuid */
+            model_id: string;
+            model_name: string;
+            provider: string | null;
+            error_code: string | null;
+            credits_used: number;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            completed_at: string | null;
+            is_deleted: boolean;
         };
         AdministeredUser: {
             user: {
@@ -1147,6 +1303,7 @@ export interface components {
                 credits_remaining: number;
                 /** Format: date-time */
                 created_at: string;
+                email: string | null;
                 is_banned: boolean;
                 /** Format: date-time */
                 closed_at: string | null;
@@ -1175,20 +1332,52 @@ export interface components {
                 /** @enum {string|null} */
                 waits_for: "legal_hold" | "jobs" | "uploads" | "worker" | null;
             } | null;
-            recent_actions: {
+            recent_actions: components["schemas"]["AdminAction"][];
+            lots: {
+                lot_id: number;
+                amount: number;
+                remaining: number;
+                /** Format: date-time */
+                expires_at: string | null;
+                is_sandbox: boolean;
+            }[];
+            statement: {
                 /** Format: uuid */
                 id: string;
+                amount: number;
                 /** @enum {string} */
-                action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban" | "keep_video" | "remove_video" | "grant_appeal" | "reject_appeal" | "refund_removal" | "hold" | "lift_hold" | "create_webhook" | "change_webhook" | "rotate_webhook_secret" | "delete_webhook" | "switch_flag" | "change_limit" | "change_rule" | "acknowledge_alert" | "change_flag" | "create_product" | "change_product";
-                /** Format: uuid */
-                admin_id: string | null;
-                amount: number | null;
-                reason: string;
+                kind: "grant" | "purchase" | "hold" | "release" | "refund" | "adjustment" | "expiry" | "reversal" | "debt_payment" | "merge" | "forfeit";
+                balance_after: number;
                 /** Format: uuid */
                 job_id: string | null;
                 /** Format: date-time */
                 created_at: string;
             }[];
+            purchases: {
+                transaction_id: string;
+                product_id: string;
+                /** @enum {string} */
+                status: "credited" | "partially_refunded" | "refunded" | "not_credited";
+                credits_added: number;
+                /** Format: date-time */
+                purchased_at: string;
+                /** Format: date-time */
+                expires_at: string | null;
+                reason: string | null;
+                environment: components["schemas"]["StoreEnvironment"];
+            }[];
+            sessions: {
+                /** Format: date-time */
+                created_at: string;
+                /** Format: date-time */
+                last_used_at: string;
+                user_agent: string | null;
+            }[];
+            devices: {
+                registered: number;
+                /** Format: date-time */
+                first_granted_at: string | null;
+            };
         };
         AdminModelsResponse: {
             models: {
@@ -1224,6 +1413,31 @@ export interface components {
             trial_credits: number;
             is_available: boolean;
             position: number;
+        };
+        AdminSearchResponse: {
+            users: {
+                /** Format: uuid */
+                user_id: string;
+                email: string | null;
+                /** Format: uuid */
+                reference: string | null;
+                is_guest: boolean | null;
+                is_banned: boolean;
+                /** Format: date-time */
+                created_at: string;
+                credits_remaining: number;
+            }[];
+            jobs: {
+                /** Format: uuid */
+                job_id: string;
+                /** Format: uuid */
+                user_id: string;
+                status: components["schemas"]["JobStatus"];
+                /** @enum {string} */
+                matched: "job_id" | "request_id" | "client_reference";
+                /** Format: date-time */
+                created_at: string;
+            }[];
         };
         Alert: {
             /** Format: uuid */
@@ -1414,18 +1628,7 @@ export interface components {
                 /** Format: date-time */
                 expires_at: string;
             }[];
-            transactions: {
-                /** Format: uuid */
-                id: string;
-                amount: number;
-                /** @enum {string} */
-                kind: "grant" | "purchase" | "hold" | "release" | "refund" | "adjustment" | "expiry" | "reversal" | "debt_payment" | "merge";
-                balance_after: number;
-                /** Format: uuid */
-                job_id: string | null;
-                /** Format: date-time */
-                created_at: string;
-            }[];
+            transactions: components["schemas"]["Transaction"][];
             next_cursor: string | null;
         };
         DeleteSessionsResponse: {
@@ -1554,12 +1757,197 @@ export interface components {
             incidents: components["schemas"]["Incident"][];
             next_cursor: string | null;
         };
+        GetAdminErrorsResponse: {
+            errors: components["schemas"]["LoggedError"][];
+            next_cursor: string | null;
+        };
+        GetAdminJobsResponse: {
+            jobs: components["schemas"]["AdministeredJob"][];
+            story: {
+                job: {
+                    /** Format: uuid */
+                    job_id: string;
+                    /** Format: uuid */
+                    user_id: string;
+                    status: components["schemas"]["JobStatus"];
+                    stage: components["schemas"]["JobStage"];
+                    /** Format: uuid */
+                    model_id: string;
+                    model_name: string;
+                    provider: string | null;
+                    error_code: string | null;
+                    credits_used: number;
+                    /** Format: date-time */
+                    created_at: string;
+                    /** Format: date-time */
+                    started_at: string | null;
+                    /** Format: date-time */
+                    completed_at: string | null;
+                    is_deleted: boolean;
+                    request_id: string | null;
+                    client_reference: string | null;
+                    /** Format: uuid */
+                    project_id: string | null;
+                    settings: {
+                        duration_seconds?: number;
+                        resolution?: string;
+                        aspect_ratio?: string;
+                    };
+                    error_details: {
+                        [key: string]: unknown;
+                    } | null;
+                    flag: string | null;
+                    percent: number | null;
+                    /** Format: date-time */
+                    due_at: string | null;
+                    /** Format: date-time */
+                    storing_at: string | null;
+                    /** Format: date-time */
+                    cancel_requested_at: string | null;
+                    /** Format: date-time */
+                    late_success_at: string | null;
+                    /** Format: uuid */
+                    source_job_id: string | null;
+                    /** Format: date-time */
+                    deleted_at: string | null;
+                    /** Format: date-time */
+                    removed_at: string | null;
+                };
+                postings: {
+                    /** Format: uuid */
+                    id: string;
+                    /** @enum {string} */
+                    kind: "hold" | "capture" | "release" | "refund";
+                    amount: number;
+                    balance_after: number | null;
+                    /** Format: date-time */
+                    created_at: string;
+                }[];
+                submissions: {
+                    /** Format: uuid */
+                    submission_id: string;
+                    provider: string;
+                    provider_model: string;
+                    /** @enum {string} */
+                    state: "sending" | "accepted" | "not_accepted" | "unknown" | "refused" | "ended";
+                    request_id: string | null;
+                    cost_cents: number;
+                    cause: string | null;
+                    /** Format: date-time */
+                    claimed_at: string;
+                    /** Format: date-time */
+                    accepted_at: string | null;
+                    /** Format: date-time */
+                    ended_at: string | null;
+                }[];
+                provider_events: {
+                    provider: string;
+                    event_id: string;
+                    /** Format: uuid */
+                    submission_id: string;
+                    state: string | null;
+                    /** @enum {string} */
+                    effect: "applied" | "asked" | "ignored";
+                    /** Format: date-time */
+                    received_at: string;
+                }[];
+                tasks: {
+                    task_id: number;
+                    kind: string;
+                    attempts: number;
+                    /** Format: date-time */
+                    run_at: string;
+                    /** Format: date-time */
+                    leased_until: string | null;
+                    last_error: string | null;
+                    /** Format: date-time */
+                    failed_at: string | null;
+                    /** Format: date-time */
+                    created_at: string;
+                }[];
+                files: {
+                    /** @enum {string} */
+                    kind: "video" | "thumbnail";
+                    bytes: number;
+                    content_type: string;
+                    width: number | null;
+                    height: number | null;
+                    duration_milliseconds: number | null;
+                    quality: number | null;
+                    /** Format: date-time */
+                    created_at: string;
+                    /** Format: uri */
+                    url: string | null;
+                }[];
+                errors: {
+                    code: string;
+                    severity: string;
+                    endpoint: string;
+                    count: number;
+                    context: {
+                        [key: string]: unknown;
+                    };
+                    /** Format: date-time */
+                    occurred_at: string;
+                }[];
+                admin_actions: components["schemas"]["AdminAction"][];
+            } | null;
+            next_cursor: string | null;
+        };
         GetAdminLimitsResponse: {
             policies: components["schemas"]["Policy"][];
+        };
+        GetAdminQueueResponse: {
+            kinds: components["schemas"]["QueueKind"][];
+            tasks: components["schemas"]["QueueTask"][];
+            next_cursor: string | null;
         };
         GetAdminReportsResponse: {
             cases: components["schemas"]["SafetyCase"][];
             next_cursor: string | null;
+        };
+        GetAdminStatsResponse: {
+            /** @enum {string} */
+            span: "hour" | "day" | "month";
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            step_seconds: number;
+            series: {
+                name: components["schemas"]["StatName"];
+                labels: {
+                    [key: string]: string;
+                };
+                unit: components["schemas"]["StatUnit"];
+                values: (number | null)[];
+            }[];
+            totals: {
+                name: components["schemas"]["StatName"];
+                labels: {
+                    [key: string]: string;
+                };
+                unit: components["schemas"]["StatUnit"];
+                value: number | null;
+            }[];
+            now: {
+                due_tasks: number;
+                oldest_due_task_seconds: number;
+                dead_tasks: number;
+                jobs_running: number;
+                open_alerts: {
+                    warning: number;
+                    critical: number;
+                };
+                providers: {
+                    provider: string;
+                    is_enabled: boolean;
+                    /** @enum {string} */
+                    breaker: "closed" | "open" | "half_open";
+                    spent_cents_today: number;
+                    cap_cents: number | null;
+                }[];
+            };
         };
         GetSessionsResponse: {
             sessions: {
@@ -1657,6 +2045,8 @@ export interface components {
             [key: string]: components["schemas"]["InputValue"];
         };
         /** @enum {string} */
+        JobStage: "queued" | "submitted" | "generating" | "storing" | "done";
+        /** @enum {string} */
         JobStatus: "pending" | "processing" | "completed" | "failed" | "cancelled";
         LatestExport: {
             status: components["schemas"]["ExportStatus"];
@@ -1670,6 +2060,25 @@ export interface components {
         ListProductsResponse: {
             products: components["schemas"]["AdminProduct"][];
             waiting: components["schemas"]["WaitingPurchase"][];
+        };
+        LoggedError: {
+            /** Format: date-time */
+            minute: string;
+            /** Format: date-time */
+            at: string;
+            code: string;
+            /** @enum {string} */
+            severity: "info" | "warn" | "error" | "critical";
+            endpoint: string;
+            place: number;
+            message: string | null;
+            context: {
+                [key: string]: unknown;
+            };
+            count: number;
+            /** Format: uuid */
+            user_id: string | null;
+            request_id: string | null;
         };
         MarkReadRequest: {
             ids?: string[] | null;
@@ -1877,6 +2286,23 @@ export interface components {
             throttle_percent: number;
             admits: number;
         };
+        PostAdminJobsRequest: {
+            /** Format: uuid */
+            job_id: string;
+            reason: components["schemas"]["Reason"];
+        };
+        PostAdminJobsResponse: {
+            /** Format: uuid */
+            job_id: string;
+            prompt: string | null;
+        };
+        PostAdminQueueRequest: {
+            task_id: number;
+            reason: components["schemas"]["Reason"];
+        };
+        PostAdminQueueResponse: {
+            task: components["schemas"]["QueueTask"];
+        };
         PostUploadsRequest: {
             content_type: components["schemas"]["ImageType"];
             bytes: number;
@@ -1978,6 +2404,30 @@ export interface components {
             token: components["schemas"]["PushToken"];
             environment: components["schemas"]["PushEnvironment"];
         };
+        QueueKind: {
+            kind: string;
+            due: number;
+            running: number;
+            dead: number;
+            oldest_due_seconds: number;
+        };
+        QueueTask: {
+            task_id: number;
+            kind: string;
+            /** Format: uuid */
+            subject: string;
+            /** Format: uuid */
+            owner_id: string | null;
+            request_id: string | null;
+            attempts: number;
+            last_error: string | null;
+            /** Format: date-time */
+            run_at: string;
+            /** Format: date-time */
+            failed_at: string | null;
+            /** Format: date-time */
+            created_at: string;
+        };
         Reason: string;
         RecoverGuestRequest: {
             signed_app_transaction: string;
@@ -2069,6 +2519,10 @@ export interface components {
         };
         Statement: string;
         /** @enum {string} */
+        StatName: "jobs_accepted" | "jobs_ended" | "completion_seconds" | "credits" | "provider_cents";
+        /** @enum {string} */
+        StatUnit: "jobs" | "seconds" | "credits" | "cents";
+        /** @enum {string} */
         StoreEnvironment: "production" | "sandbox";
         Subscription: {
             product_id: string;
@@ -2100,6 +2554,18 @@ export interface components {
         };
         /** @enum {string} */
         ThemePreference: "system" | "light" | "dark";
+        Transaction: {
+            /** Format: uuid */
+            id: string;
+            amount: number;
+            /** @enum {string} */
+            kind: "grant" | "purchase" | "hold" | "release" | "refund" | "adjustment" | "expiry" | "reversal" | "debt_payment" | "merge";
+            balance_after: number;
+            /** Format: uuid */
+            job_id: string | null;
+            /** Format: date-time */
+            created_at: string;
+        };
         Unread: {
             unread: number;
         };
@@ -2170,8 +2636,7 @@ export interface components {
             /** Format: date-time */
             completed_at: string | null;
             progress: {
-                /** @enum {string} */
-                stage: "queued" | "submitted" | "generating" | "storing" | "done";
+                stage: components["schemas"]["JobStage"];
                 percent: number | null;
             };
             next_poll_seconds: number | null;
@@ -2892,6 +3357,83 @@ export interface operations {
             503: components["responses"]["ERR_6001"];
         };
     };
+    getAdminErrors: {
+        parameters: {
+            query?: {
+                /** @example 10 */
+                limit?: number;
+                cursor?: string;
+                /** @example ERR_6003 */
+                code?: string;
+                /** @example models */
+                endpoint?: string;
+                status?: string;
+                request_id?: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "errors": [
+                     *         {
+                     *           "minute": "2026-11-21T12:00:00.000Z",
+                     *           "at": "2026-11-21T12:00:07.250Z",
+                     *           "code": "ERR_6003",
+                     *           "severity": "critical",
+                     *           "endpoint": "models",
+                     *           "place": 1,
+                     *           "message": "Unexpected end of JSON input",
+                     *           "context": {
+                     *             "error": {
+                     *               "name": "SyntaxError",
+                     *               "message": "Unexpected end of JSON input"
+                     *             }
+                     *           },
+                     *           "count": 3,
+                     *           "user_id": "8d2f5b1e-0c37-4a86-9a51-2f6f1f8f4c20",
+                     *           "request_id": "req-7f3a"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GetAdminErrorsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
     getAdminFlags: {
         parameters: {
             query?: never;
@@ -3052,6 +3594,144 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Flag"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    getAdminJobs: {
+        parameters: {
+            query?: {
+                /** @example 10 */
+                limit?: number;
+                cursor?: string;
+                /** @example completed */
+                status?: "pending" | "processing" | "completed" | "failed" | "cancelled";
+                user_id?: string;
+                model_id?: string;
+                provider?: string;
+                error_code?: string;
+                job_id?: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "jobs": [
+                     *         {
+                     *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *           "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+                     *           "status": "completed",
+                     *           "stage": "done",
+                     *           "model_id": "0190a000-0000-7000-8000-000000000001",
+                     *           "model_name": "Kling 2.5 Turbo Pro",
+                     *           "provider": "fal",
+                     *           "error_code": null,
+                     *           "credits_used": 4,
+                     *           "created_at": "2026-11-21T11:58:30.000Z",
+                     *           "started_at": "2026-11-21T11:58:40.000Z",
+                     *           "completed_at": "2026-11-21T12:00:00.000Z",
+                     *           "is_deleted": false
+                     *         }
+                     *       ],
+                     *       "story": null,
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GetAdminJobsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    postAdminJobs: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                 *       "reason": "The user says that the video is not what was asked for"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PostAdminJobsRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *       "prompt": "A red fox runs through fresh snow"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PostAdminJobsResponse"];
                 };
             };
             400: components["responses"]["ERR_4008"];
@@ -3612,6 +4292,154 @@ export interface operations {
             503: components["responses"]["ERR_6001"];
         };
     };
+    getAdminQueue: {
+        parameters: {
+            query?: {
+                /** @example 10 */
+                limit?: number;
+                cursor?: string;
+                /** @example delete_files */
+                kind?: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "kinds": [
+                     *         {
+                     *           "kind": "delete_files",
+                     *           "due": 2,
+                     *           "running": 1,
+                     *           "dead": 1,
+                     *           "oldest_due_seconds": 3.2
+                     *         }
+                     *       ],
+                     *       "tasks": [
+                     *         {
+                     *           "task_id": 4711,
+                     *           "kind": "delete_files",
+                     *           "subject": "0190a6f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b",
+                     *           "owner_id": "8d2f5b1e-0c37-4a86-9a51-2f6f1f8f4c20",
+                     *           "request_id": null,
+                     *           "attempts": 10,
+                     *           "last_error": "storage answered 503",
+                     *           "run_at": "2026-11-21T12:00:00.000Z",
+                     *           "failed_at": "2026-11-21T12:00:00.000Z",
+                     *           "created_at": "2026-11-21T08:00:00.000Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GetAdminQueueResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    postAdminQueue: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "task_id": 4711,
+                 *       "reason": "Storage is back"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PostAdminQueueRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "task": {
+                     *         "task_id": 4711,
+                     *         "kind": "delete_files",
+                     *         "subject": "0190a6f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b",
+                     *         "owner_id": "8d2f5b1e-0c37-4a86-9a51-2f6f1f8f4c20",
+                     *         "request_id": null,
+                     *         "attempts": 10,
+                     *         "last_error": "storage answered 503",
+                     *         "run_at": "2026-11-21T12:00:00.000Z",
+                     *         "failed_at": null,
+                     *         "created_at": "2026-11-21T08:00:00.000Z"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PostAdminQueueResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            409: components["responses"]["ERR_4009"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
     postAdminRefundCredits: {
         parameters: {
             query?: never;
@@ -3848,6 +4676,177 @@ export interface operations {
             503: components["responses"]["ERR_6001"];
         };
     };
+    getAdminSearch: {
+        parameters: {
+            query: {
+                /** @example draft-7 */
+                query: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "users": [],
+                     *       "jobs": [
+                     *         {
+                     *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *           "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+                     *           "status": "completed",
+                     *           "matched": "client_reference",
+                     *           "created_at": "2026-11-21T11:58:30.000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AdminSearchResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    getAdminStats: {
+        parameters: {
+            query: {
+                /** @example hour */
+                span: "hour" | "day" | "month";
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "span": "hour",
+                     *       "from": "2026-11-21T11:01:00.000Z",
+                     *       "to": "2026-11-21T12:00:30.000Z",
+                     *       "step_seconds": 60,
+                     *       "series": [
+                     *         {
+                     *           "name": "jobs_accepted",
+                     *           "labels": {},
+                     *           "unit": "jobs",
+                     *           "values": [
+                     *             3,
+                     *             0,
+                     *             5
+                     *           ]
+                     *         },
+                     *         {
+                     *           "name": "completion_seconds",
+                     *           "labels": {
+                     *             "quantile": "0.5"
+                     *           },
+                     *           "unit": "seconds",
+                     *           "values": [
+                     *             71,
+                     *             null,
+                     *             64
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "totals": [
+                     *         {
+                     *           "name": "jobs_accepted",
+                     *           "labels": {},
+                     *           "unit": "jobs",
+                     *           "value": 8
+                     *         },
+                     *         {
+                     *           "name": "completion_seconds",
+                     *           "labels": {
+                     *             "quantile": "0.5"
+                     *           },
+                     *           "unit": "seconds",
+                     *           "value": 66
+                     *         }
+                     *       ],
+                     *       "now": {
+                     *         "due_tasks": 2,
+                     *         "oldest_due_task_seconds": 1.5,
+                     *         "dead_tasks": 0,
+                     *         "jobs_running": 4,
+                     *         "open_alerts": {
+                     *           "warning": 1,
+                     *           "critical": 0
+                     *         },
+                     *         "providers": [
+                     *           {
+                     *             "provider": "fal",
+                     *             "is_enabled": true,
+                     *             "breaker": "closed",
+                     *             "spent_cents_today": 1240,
+                     *             "cap_cents": 5000
+                     *           }
+                     *         ]
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GetAdminStatsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
     getAdminUsers: {
         parameters: {
             query: {
@@ -3887,6 +4886,7 @@ export interface operations {
                      *       "user": {
                      *         "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *         "is_guest": true,
+                     *         "email": null,
                      *         "display_name": "Ada",
                      *         "language": "tr",
                      *         "theme_preference": "system",
@@ -3920,7 +4920,38 @@ export interface operations {
                      *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
                      *           "created_at": "2026-11-21T12:10:00.000Z"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "lots": [
+                     *         {
+                     *           "lot_id": 1042,
+                     *           "amount": 10,
+                     *           "remaining": 10,
+                     *           "expires_at": null,
+                     *           "is_sandbox": false
+                     *         }
+                     *       ],
+                     *       "statement": [
+                     *         {
+                     *           "id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a77",
+                     *           "amount": 10,
+                     *           "kind": "grant",
+                     *           "balance_after": 10,
+                     *           "job_id": null,
+                     *           "created_at": "2026-11-21T11:58:00.000Z"
+                     *         }
+                     *       ],
+                     *       "purchases": [],
+                     *       "sessions": [
+                     *         {
+                     *           "created_at": "2026-11-21T11:58:00.000Z",
+                     *           "last_used_at": "2026-11-21T11:58:00.000Z",
+                     *           "user_agent": null
+                     *         }
+                     *       ],
+                     *       "devices": {
+                     *         "registered": 0,
+                     *         "first_granted_at": "2026-11-21T11:58:10.000Z"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["AdministeredUser"];
@@ -3982,6 +5013,7 @@ export interface operations {
                      *       "user": {
                      *         "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *         "is_guest": true,
+                     *         "email": null,
                      *         "display_name": "Ada",
                      *         "language": "tr",
                      *         "theme_preference": "system",
@@ -4024,7 +5056,38 @@ export interface operations {
                      *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
                      *           "created_at": "2026-11-21T12:10:00.000Z"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "lots": [
+                     *         {
+                     *           "lot_id": 1042,
+                     *           "amount": 10,
+                     *           "remaining": 10,
+                     *           "expires_at": null,
+                     *           "is_sandbox": false
+                     *         }
+                     *       ],
+                     *       "statement": [
+                     *         {
+                     *           "id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a77",
+                     *           "amount": 10,
+                     *           "kind": "grant",
+                     *           "balance_after": 10,
+                     *           "job_id": null,
+                     *           "created_at": "2026-11-21T11:58:00.000Z"
+                     *         }
+                     *       ],
+                     *       "purchases": [],
+                     *       "sessions": [
+                     *         {
+                     *           "created_at": "2026-11-21T11:58:00.000Z",
+                     *           "last_used_at": "2026-11-21T11:58:00.000Z",
+                     *           "user_agent": null
+                     *         }
+                     *       ],
+                     *       "devices": {
+                     *         "registered": 0,
+                     *         "first_granted_at": "2026-11-21T11:58:10.000Z"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["AdministeredUser"];

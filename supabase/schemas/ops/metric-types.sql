@@ -30,14 +30,13 @@ language sql
 immutable
 return '{
   "@endpoints": [
-    "admin-adjust-credits", "admin-alerts", "admin-errors", "admin-flags", "admin-jobs", "admin-limits", "admin-models",
-    "admin-products", "admin-queue", "admin-refund-credits", "admin-reports", "admin-search", "admin-stats",
-    "admin-users", "admin-webhook-deliveries", "admin-webhooks", "app-store-notifications", "appeals",
-    "apple-identity-notifications", "cancel-video", "credits",
-    "delete-video-job", "device-check", "flags", "generate-video", "generate-videos", "health", "merge-guest",
-    "metrics", "models", "notifications", "process-jobs", "products", "projects", "provider-webhook", "purchases",
-    "push-tokens", "recover-guest", "reports", "sessions", "takedown-notices", "uploads", "user-export",
-    "user-profile", "video-jobs", "video-status"
+    "admin-adjust-credits", "admin-alerts", "admin-errors", "admin-flags", "admin-jobs", "admin-limits",
+    "admin-models", "admin-products", "admin-queue", "admin-refund-credits", "admin-reports", "admin-search",
+    "admin-stats", "admin-users", "admin-webhook-deliveries", "admin-webhooks", "app-store-notifications", "appeals",
+    "apple-identity-notifications", "cancel-video", "credits", "delete-video-job", "device-check", "flags",
+    "generate-video", "generate-videos", "health", "merge-guest", "metrics", "models", "notifications",
+    "process-jobs", "products", "projects", "provider-webhook", "purchases", "push-tokens", "recover-guest",
+    "reports", "sessions", "takedown-notices", "uploads", "user-export", "user-profile", "video-jobs", "video-status"
   ],
   "@statuses": [
     "200", "201", "202", "204", "304", "400", "401", "402", "403", "404", "405", "409", "410", "413", "415", "422",
@@ -65,12 +64,12 @@ return '{
     "patch_admin_alerts", "patch_admin_flags", "patch_admin_limits", "patch_admin_models", "patch_admin_products",
     "patch_admin_reports", "patch_admin_webhooks", "patch_notifications", "patch_projects", "patch_uploads",
     "patch_user_profile", "post_admin_jobs", "post_admin_products", "post_admin_queue", "post_admin_users",
-    "post_admin_webhook_deliveries", "post_admin_webhooks", "post_projects",
-    "post_purchases", "post_push_tokens", "post_uploads", "products", "provider_webhook", "record_cancel",
-    "record_device_intent", "record_error", "record_files_deleted", "record_fingerprint", "record_image",
-    "record_metrics", "record_notification_history", "record_poll", "record_provider_accounts", "record_stored",
-    "record_submission", "record_unusable_result", "record_upload_tidied", "recover_guest", "renew_tasks", "reports",
-    "retry_task", "takedown_notices", "user_export", "video_jobs", "video_status"
+    "post_admin_webhook_deliveries", "post_admin_webhooks", "post_projects", "post_purchases", "post_push_tokens",
+    "post_uploads", "products", "provider_webhook", "record_cancel", "record_device_intent", "record_error",
+    "record_files_deleted", "record_fingerprint", "record_image", "record_metrics", "record_notification_history",
+    "record_poll", "record_provider_accounts", "record_stored", "record_submission", "record_unusable_result",
+    "record_upload_tidied", "recover_guest", "renew_tasks", "reports", "retry_task", "takedown_notices",
+    "user_export", "video_jobs", "video_status"
   ],
   "@policies": [
     "video_generation", "uncaptured_jobs", "generation_attempts", "generation_attempts_network", "device_check",

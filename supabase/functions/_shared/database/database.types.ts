@@ -22,6 +22,18 @@ export type Database = {
         };
         Returns: Json;
       };
+      "admin_errors": {
+        Args: {
+          "p_admin_id": string;
+          "p_after"?: Json;
+          "p_codes"?: (string)[];
+          "p_endpoint"?: string;
+          "p_limit": number;
+          "p_request_id"?: string;
+          "p_session_id"?: string;
+        };
+        Returns: Json;
+      };
       "admin_refund_credits": {
         Args: {
           "p_admin_id": string;
@@ -34,6 +46,14 @@ export type Database = {
           "p_session_id"?: string;
           "p_user_id": string;
         };
+        Returns: Json;
+      };
+      "admin_search": {
+        Args: { "p_admin_id": string; "p_query": string; "p_session_id"?: string };
+        Returns: Json;
+      };
+      "admin_stats": {
+        Args: { "p_admin_id": string; "p_session_id"?: string; "p_span": string };
         Returns: Json;
       };
       "app_store_notifications": { Args: { "p_notification": Json }; Returns: Json };
@@ -208,9 +228,34 @@ export type Database = {
         Returns: Json;
       };
       "get_admin_flags": { Args: { "p_admin_id": string; "p_session_id"?: string }; Returns: Json };
+      "get_admin_jobs": {
+        Args: {
+          "p_admin_id": string;
+          "p_after"?: Json;
+          "p_error_code"?: string;
+          "p_job_id"?: string;
+          "p_limit": number;
+          "p_model_id"?: string;
+          "p_provider"?: string;
+          "p_session_id"?: string;
+          "p_status"?: string;
+          "p_user_id"?: string;
+        };
+        Returns: Json;
+      };
       "get_admin_limits": { Args: { "p_admin_id": string; "p_session_id"?: string }; Returns: Json };
       "get_admin_models": { Args: { "p_admin_id": string; "p_session_id"?: string }; Returns: Json };
       "get_admin_products": { Args: { "p_admin_id": string; "p_session_id"?: string }; Returns: Json };
+      "get_admin_queue": {
+        Args: {
+          "p_admin_id": string;
+          "p_after"?: Json;
+          "p_kind"?: string;
+          "p_limit": number;
+          "p_session_id"?: string;
+        };
+        Returns: Json;
+      };
       "get_admin_reports": {
         Args: {
           "p_admin_id": string;
@@ -437,6 +482,16 @@ export type Database = {
         Args: { "p_changes": Json; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
+      "post_admin_jobs": {
+        Args: {
+          "p_admin_id": string;
+          "p_job_id": string;
+          "p_reason": string;
+          "p_request_id": string;
+          "p_session_id"?: string;
+        };
+        Returns: Json;
+      };
       "post_admin_products": {
         Args: {
           "p_admin_id": string;
@@ -452,6 +507,16 @@ export type Database = {
           "p_request_id": string;
           "p_session_id"?: string;
           "p_trial_credits"?: number;
+        };
+        Returns: Json;
+      };
+      "post_admin_queue": {
+        Args: {
+          "p_admin_id": string;
+          "p_reason": string;
+          "p_request_id": string;
+          "p_session_id"?: string;
+          "p_task_id": number;
         };
         Returns: Json;
       };

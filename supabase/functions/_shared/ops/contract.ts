@@ -54,6 +54,7 @@ const adminActions = [
   "change_flag",
   "create_product",
   "change_product",
+  "replay_task",
   "read_prompt",
 ] as const;
 
