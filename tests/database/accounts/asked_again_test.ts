@@ -194,6 +194,22 @@ const procedures: Record<string, Procedure> = {
     waitsFor: "nobody",
     call: (sql, { userId }) => sql`select api.admin_errors(${userId}, 20) as answer`,
   },
+  admin_search: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) => sql`select api.admin_search(${userId}, ${key()}) as answer`,
+  },
+  get_admin_jobs: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) => sql`select api.get_admin_jobs(${userId}, 20) as answer`,
+  },
+  post_admin_jobs: {
+    waitsFor: "nobody",
+    call: async (sql, { userId, other }) => {
+      const { data } = await generateVideo(sql, other, { network: key() });
+      return await sql<{ answer: { error?: string } }[]>`
+        select api.post_admin_jobs(${userId}, 'request', ${data?.job_id ?? ""}, 'a test') as answer`;
+    },
+  },
   get_admin_queue: {
     waitsFor: "nobody",
     call: (sql, { userId }) => sql`select api.get_admin_queue(${userId}, 20) as answer`,
