@@ -89,6 +89,30 @@ export interface paths {
         patch: operations["patchAdminFlags"];
         trace?: never;
     };
+    "/admin-jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The jobs, newest first, page by page; or all that there is of one
+         * @description All filters that are given must fit; `provider` is where a job is, or was last. With a filter a page looks through 10,000 jobs at most: it may be shorter than `limit`, or empty, while `next_cursor` still goes on. `pending` and `processing` always find every job that runs. With `job_id`, and nothing else, `jobs` is empty and `story` has all that there is of that one: what moved its credits, each attempt at a provider and what that reported, its tasks, its files with URLs that are good for 10 minutes, what went wrong in the request that made it, and what admins did about it; of each the newest 100. No answer has the prompt, nor a text of `settings`.
+         */
+        get: operations["getAdminJobs"];
+        put?: never;
+        /**
+         * Reads a job's prompt, which is written down
+         * @description What a user wrote is private: each reading is a row of `ops.admin_actions` (`read_prompt`) with its reason, which the user's export shows, without who it was. `prompt` is null once it is erased, which is 30 days after the user deleted the job.
+         */
+        post: operations["postAdminJobs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin-limits": {
         parameters: {
             query?: never;
@@ -203,6 +227,26 @@ export interface paths {
         patch: operations["patchAdminReports"];
         trace?: never;
     };
+    "/admin-search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The users and jobs that somebody's words may name
+         * @description What a user sends with a complaint is looked up as all that it may be, at once. A user: their id, its first 8 digits or more, the `reference` in the paths of their files, or their e-mail address (the whole of it, in either case; not of single sign-on). A job: its id, the id of the request that made it, or the app's own name for it. Jobs are shown without their prompt, those too that their user has deleted; 20 of each at most, jobs newest first. Nothing that fits is two empty lists.
+         */
+        get: operations["getAdminSearch"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin-stats": {
         parameters: {
             query?: never;
@@ -245,7 +289,7 @@ export interface paths {
         };
         /**
          * A user with their credits and jobs, and what admins did about them
-         * @description `recent_actions` are the newest 20; `admin_id` is null for what was done by hand in the dashboard. `jobs` counts those that the user has not deleted. `is_guest` is null once a closed account is erased. `erasure` says what a closed account's erasure waits for: the end of a `legal_hold`, its running `jobs`, the `uploads` whose URLs still write, or the `worker`.
+         * @description `recent_actions` are the newest 20; `admin_id` is null for what was done by hand in the dashboard. `jobs` counts those that the user has not deleted. `is_guest` and `email` are null once a closed account is erased. `statement` and `purchases` have the newest 50 and 20, also purchases that were not credited, with the `reason`. `erasure` says what a closed account's erasure waits for: the end of a `legal_hold`, its running `jobs`, the `uploads` whose URLs still write, or the `worker`.
          */
         get: operations["getAdminUsers"];
         put?: never;
@@ -1165,8 +1209,44 @@ export interface components {
             amount: number;
             reason: components["schemas"]["Reason"];
         };
+        AdminAction: {
+            /** Format: uuid */
+            id: string;
+            /** @enum {string} */
+            action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban" | "keep_video" | "remove_video" | "grant_appeal" | "reject_appeal" | "refund_removal" | "hold" | "lift_hold" | "create_webhook" | "change_webhook" | "rotate_webhook_secret" | "delete_webhook" | "switch_flag" | "change_limit" | "change_rule" | "acknowledge_alert" | "change_flag" | "read_prompt";
+            /** Format: uuid */
+            admin_id: string | null;
+            amount: number | null;
+            reason: string;
+            /** Format: uuid */
+            job_id: string | null;
+            /** Format: date-time */
+            created_at: string;
+        };
         AdminFlags: {
             flags: components["schemas"]["Flag"][];
+        };
+        AdministeredJob: {
+            /** Format: uuid */
+            job_id: string;
+            /** Format: uuid */
+            user_id: string;
+            status: components["schemas"]["JobStatus"];
+            /** @enum {string} */
+            stage: "queued" | "submitted" | "generating" | "storing" | "done";
+            /** Format: uuid */
+            model_id: string;
+            model_name: string;
+            provider: string | null;
+            error_code: string | null;
+            credits_used: number;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            completed_at: string | null;
+            is_deleted: boolean;
         };
         AdministeredUser: {
             user: {
@@ -1180,6 +1260,7 @@ export interface components {
                 credits_remaining: number;
                 /** Format: date-time */
                 created_at: string;
+                email: string | null;
                 is_banned: boolean;
                 /** Format: date-time */
                 closed_at: string | null;
@@ -1208,17 +1289,75 @@ export interface components {
                 /** @enum {string|null} */
                 waits_for: "legal_hold" | "jobs" | "uploads" | "worker" | null;
             } | null;
-            recent_actions: {
+            recent_actions: components["schemas"]["AdminAction"][];
+            lots: {
+                lot_id: number;
+                amount: number;
+                remaining: number;
+                /** Format: date-time */
+                expires_at: string | null;
+                is_sandbox: boolean;
+            }[];
+            statement: {
                 /** Format: uuid */
                 id: string;
+                amount: number;
                 /** @enum {string} */
-                action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban" | "keep_video" | "remove_video" | "grant_appeal" | "reject_appeal" | "refund_removal" | "hold" | "lift_hold" | "create_webhook" | "change_webhook" | "rotate_webhook_secret" | "delete_webhook" | "switch_flag" | "change_limit" | "change_rule" | "acknowledge_alert";
-                /** Format: uuid */
-                admin_id: string | null;
-                amount: number | null;
-                reason: string;
+                kind: "grant" | "purchase" | "hold" | "release" | "refund" | "adjustment" | "expiry" | "reversal" | "debt_payment" | "merge" | "forfeit";
+                balance_after: number;
                 /** Format: uuid */
                 job_id: string | null;
+                /** Format: date-time */
+                created_at: string;
+            }[];
+            purchases: {
+                transaction_id: string;
+                product_id: string;
+                /** @enum {string} */
+                status: "credited" | "partially_refunded" | "refunded" | "not_credited";
+                credits_added: number;
+                /** Format: date-time */
+                purchased_at: string;
+                /** Format: date-time */
+                expires_at: string | null;
+                reason: string | null;
+                /** @enum {string} */
+                environment: "production" | "sandbox";
+            }[];
+            sessions: {
+                /** Format: date-time */
+                created_at: string;
+                /** Format: date-time */
+                last_used_at: string;
+                user_agent: string | null;
+            }[];
+            devices: {
+                registered: number;
+                /** Format: date-time */
+                first_granted_at: string | null;
+            };
+        };
+        AdminSearchResponse: {
+            users: {
+                /** Format: uuid */
+                user_id: string;
+                email: string | null;
+                /** Format: uuid */
+                reference: string | null;
+                is_guest: boolean | null;
+                is_banned: boolean;
+                /** Format: date-time */
+                created_at: string;
+                credits_remaining: number;
+            }[];
+            jobs: {
+                /** Format: uuid */
+                job_id: string;
+                /** Format: uuid */
+                user_id: string;
+                status: components["schemas"]["JobStatus"];
+                /** @enum {string} */
+                matched: "job_id" | "request_id" | "client_reference";
                 /** Format: date-time */
                 created_at: string;
             }[];
@@ -1399,18 +1538,7 @@ export interface components {
                 /** Format: date-time */
                 expires_at: string;
             }[];
-            transactions: {
-                /** Format: uuid */
-                id: string;
-                amount: number;
-                /** @enum {string} */
-                kind: "grant" | "purchase" | "hold" | "release" | "refund" | "adjustment" | "expiry" | "reversal" | "debt_payment" | "merge";
-                balance_after: number;
-                /** Format: uuid */
-                job_id: string | null;
-                /** Format: date-time */
-                created_at: string;
-            }[];
+            transactions: components["schemas"]["Transaction"][];
             next_cursor: string | null;
         };
         DeleteSessionsResponse: {
@@ -1541,6 +1669,140 @@ export interface components {
         };
         GetAdminErrorsResponse: {
             errors: components["schemas"]["LoggedError"][];
+            next_cursor: string | null;
+        };
+        GetAdminJobsResponse: {
+            jobs: components["schemas"]["AdministeredJob"][];
+            story: {
+                job: {
+                    /** Format: uuid */
+                    job_id: string;
+                    /** Format: uuid */
+                    user_id: string;
+                    status: components["schemas"]["JobStatus"];
+                    /** @enum {string} */
+                    stage: "queued" | "submitted" | "generating" | "storing" | "done";
+                    /** Format: uuid */
+                    model_id: string;
+                    model_name: string;
+                    provider: string | null;
+                    error_code: string | null;
+                    credits_used: number;
+                    /** Format: date-time */
+                    created_at: string;
+                    /** Format: date-time */
+                    started_at: string | null;
+                    /** Format: date-time */
+                    completed_at: string | null;
+                    is_deleted: boolean;
+                    request_id: string | null;
+                    client_reference: string | null;
+                    /** Format: uuid */
+                    project_id: string | null;
+                    settings: {
+                        duration_seconds?: number;
+                        resolution?: string;
+                        aspect_ratio?: string;
+                    };
+                    error_details: {
+                        [key: string]: unknown;
+                    } | null;
+                    flag: string | null;
+                    percent: number | null;
+                    /** Format: date-time */
+                    due_at: string | null;
+                    /** Format: date-time */
+                    storing_at: string | null;
+                    /** Format: date-time */
+                    cancel_requested_at: string | null;
+                    /** Format: date-time */
+                    late_success_at: string | null;
+                    /** Format: uuid */
+                    source_job_id: string | null;
+                    /** Format: date-time */
+                    deleted_at: string | null;
+                    /** Format: date-time */
+                    removed_at: string | null;
+                };
+                postings: {
+                    /** Format: uuid */
+                    id: string;
+                    /** @enum {string} */
+                    kind: "hold" | "capture" | "release" | "refund";
+                    amount: number;
+                    balance_after: number | null;
+                    /** Format: date-time */
+                    created_at: string;
+                }[];
+                submissions: {
+                    /** Format: uuid */
+                    submission_id: string;
+                    provider: string;
+                    provider_model: string;
+                    /** @enum {string} */
+                    state: "sending" | "accepted" | "not_accepted" | "unknown" | "refused" | "ended";
+                    request_id: string | null;
+                    cost_cents: number;
+                    cause: string | null;
+                    /** Format: date-time */
+                    claimed_at: string;
+                    /** Format: date-time */
+                    accepted_at: string | null;
+                    /** Format: date-time */
+                    ended_at: string | null;
+                }[];
+                provider_events: {
+                    provider: string;
+                    event_id: string;
+                    /** Format: uuid */
+                    submission_id: string;
+                    state: string | null;
+                    /** @enum {string} */
+                    effect: "applied" | "asked" | "ignored";
+                    /** Format: date-time */
+                    received_at: string;
+                }[];
+                tasks: {
+                    task_id: number;
+                    kind: string;
+                    attempts: number;
+                    /** Format: date-time */
+                    run_at: string;
+                    /** Format: date-time */
+                    leased_until: string | null;
+                    last_error: string | null;
+                    /** Format: date-time */
+                    failed_at: string | null;
+                    /** Format: date-time */
+                    created_at: string;
+                }[];
+                files: {
+                    /** @enum {string} */
+                    kind: "video" | "thumbnail";
+                    bytes: number;
+                    content_type: string;
+                    width: number | null;
+                    height: number | null;
+                    duration_milliseconds: number | null;
+                    quality: number | null;
+                    /** Format: date-time */
+                    created_at: string;
+                    /** Format: uri */
+                    url: string | null;
+                }[];
+                errors: {
+                    code: string;
+                    severity: string;
+                    endpoint: string;
+                    count: number;
+                    context: {
+                        [key: string]: unknown;
+                    };
+                    /** Format: date-time */
+                    occurred_at: string;
+                }[];
+                admin_actions: components["schemas"]["AdminAction"][];
+            } | null;
             next_cursor: string | null;
         };
         GetAdminLimitsResponse: {
@@ -1933,6 +2195,16 @@ export interface components {
             throttle_percent: number;
             admits: number;
         };
+        PostAdminJobsRequest: {
+            /** Format: uuid */
+            job_id: string;
+            reason: components["schemas"]["Reason"];
+        };
+        PostAdminJobsResponse: {
+            /** Format: uuid */
+            job_id: string;
+            prompt: string | null;
+        };
         PostAdminQueueRequest: {
             task_id: number;
             reason: components["schemas"]["Reason"];
@@ -2184,6 +2456,18 @@ export interface components {
         };
         /** @enum {string} */
         ThemePreference: "system" | "light" | "dark";
+        Transaction: {
+            /** Format: uuid */
+            id: string;
+            amount: number;
+            /** @enum {string} */
+            kind: "grant" | "purchase" | "hold" | "release" | "refund" | "adjustment" | "expiry" | "reversal" | "debt_payment" | "merge";
+            balance_after: number;
+            /** Format: uuid */
+            job_id: string | null;
+            /** Format: date-time */
+            created_at: string;
+        };
         Unread: {
             unread: number;
         };
@@ -3214,6 +3498,144 @@ export interface operations {
             503: components["responses"]["ERR_6001"];
         };
     };
+    getAdminJobs: {
+        parameters: {
+            query?: {
+                /** @example 10 */
+                limit?: number;
+                cursor?: string;
+                /** @example completed */
+                status?: "pending" | "processing" | "completed" | "failed" | "cancelled";
+                user_id?: string;
+                model_id?: string;
+                provider?: string;
+                error_code?: string;
+                job_id?: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "jobs": [
+                     *         {
+                     *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *           "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+                     *           "status": "completed",
+                     *           "stage": "done",
+                     *           "model_id": "0190a000-0000-7000-8000-000000000001",
+                     *           "model_name": "Kling 2.5 Turbo Pro",
+                     *           "provider": "fal",
+                     *           "error_code": null,
+                     *           "credits_used": 4,
+                     *           "created_at": "2026-11-21T11:58:30.000Z",
+                     *           "started_at": "2026-11-21T11:58:40.000Z",
+                     *           "completed_at": "2026-11-21T12:00:00.000Z",
+                     *           "is_deleted": false
+                     *         }
+                     *       ],
+                     *       "story": null,
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GetAdminJobsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    postAdminJobs: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                 *       "reason": "The user says that the video is not what was asked for"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PostAdminJobsRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *       "prompt": "A red fox runs through fresh snow"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PostAdminJobsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
     getAdminLimits: {
         parameters: {
             query?: never;
@@ -3825,6 +4247,65 @@ export interface operations {
             503: components["responses"]["ERR_6001"];
         };
     };
+    getAdminSearch: {
+        parameters: {
+            query: {
+                /** @example draft-7 */
+                query: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "users": [],
+                     *       "jobs": [
+                     *         {
+                     *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *           "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+                     *           "status": "completed",
+                     *           "matched": "client_reference",
+                     *           "created_at": "2026-11-21T11:58:30.000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AdminSearchResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
     getAdminStats: {
         parameters: {
             query: {
@@ -3976,6 +4457,7 @@ export interface operations {
                      *       "user": {
                      *         "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *         "is_guest": true,
+                     *         "email": null,
                      *         "display_name": "Ada",
                      *         "language": "tr",
                      *         "theme_preference": "system",
@@ -4009,7 +4491,38 @@ export interface operations {
                      *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
                      *           "created_at": "2026-11-21T12:10:00.000Z"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "lots": [
+                     *         {
+                     *           "lot_id": 1042,
+                     *           "amount": 10,
+                     *           "remaining": 10,
+                     *           "expires_at": null,
+                     *           "is_sandbox": false
+                     *         }
+                     *       ],
+                     *       "statement": [
+                     *         {
+                     *           "id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a77",
+                     *           "amount": 10,
+                     *           "kind": "grant",
+                     *           "balance_after": 10,
+                     *           "job_id": null,
+                     *           "created_at": "2026-11-21T11:58:00.000Z"
+                     *         }
+                     *       ],
+                     *       "purchases": [],
+                     *       "sessions": [
+                     *         {
+                     *           "created_at": "2026-11-21T11:58:00.000Z",
+                     *           "last_used_at": "2026-11-21T11:58:00.000Z",
+                     *           "user_agent": null
+                     *         }
+                     *       ],
+                     *       "devices": {
+                     *         "registered": 0,
+                     *         "first_granted_at": "2026-11-21T11:58:10.000Z"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["AdministeredUser"];
@@ -4071,6 +4584,7 @@ export interface operations {
                      *       "user": {
                      *         "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *         "is_guest": true,
+                     *         "email": null,
                      *         "display_name": "Ada",
                      *         "language": "tr",
                      *         "theme_preference": "system",
@@ -4113,7 +4627,38 @@ export interface operations {
                      *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
                      *           "created_at": "2026-11-21T12:10:00.000Z"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "lots": [
+                     *         {
+                     *           "lot_id": 1042,
+                     *           "amount": 10,
+                     *           "remaining": 10,
+                     *           "expires_at": null,
+                     *           "is_sandbox": false
+                     *         }
+                     *       ],
+                     *       "statement": [
+                     *         {
+                     *           "id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a77",
+                     *           "amount": 10,
+                     *           "kind": "grant",
+                     *           "balance_after": 10,
+                     *           "job_id": null,
+                     *           "created_at": "2026-11-21T11:58:00.000Z"
+                     *         }
+                     *       ],
+                     *       "purchases": [],
+                     *       "sessions": [
+                     *         {
+                     *           "created_at": "2026-11-21T11:58:00.000Z",
+                     *           "last_used_at": "2026-11-21T11:58:00.000Z",
+                     *           "user_agent": null
+                     *         }
+                     *       ],
+                     *       "devices": {
+                     *         "registered": 0,
+                     *         "first_granted_at": "2026-11-21T11:58:10.000Z"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["AdministeredUser"];

@@ -6287,13 +6287,17 @@ create table videos.jobs (
 alter table videos.jobs enable row level security;
 -- A user's history of each status, newest first: one index pages all of it and any part of it.
 create index jobs_user on videos.jobs (user_id, status, created_at desc, id desc) where deleted_at is null;
--- Few jobs have a name, and few of a user's have the same.
-create index jobs_client_reference on videos.jobs (user_id, client_reference) where client_reference is not null;
+-- Few jobs have a name, and few of a user's have the same. By the name first: the operator knows no more.
+create index jobs_client_reference on videos.jobs (client_reference, user_id) where client_reference is not null;
 -- The same of one project.
 create index jobs_project on videos.jobs (project_id, status, created_at desc, id desc)
   where project_id is not null and deleted_at is null;
 create index jobs_completed_at on videos.jobs using brin (completed_at);
 create index jobs_created_at on videos.jobs using brin (created_at) with (autosummarize = on);
+-- A Bloom filter for every 128 pages, made when they are full: so an accepted job pays next to nothing for a question that is
+-- seldom asked. docs/decisions/0070-what-an-operator-asks-costs-no-job.md.
+create index jobs_request_id on videos.jobs using brin (request_id text_bloom_ops (n_distinct_per_range = 2000))
+  with (autosummarize = on);
 -- The running jobs; those that are storing have no bound.
 create index jobs_running on videos.jobs (due_at) where completed_at is null;
 comment on table videos.jobs is 'Generated videos, from acceptance to the end. An ended status never changes.';
@@ -6393,6 +6397,18 @@ as $$
 begin
   update videos.jobs as j set credits_used = j.credits_used - p_amount where j.id = p_job_id;
 end;
+$$;
+
+-- The jobs that a request made, in no order, up to 1,000.
+create function videos.jobs_of_request(p_request_id text)
+returns setof videos.jobs
+language sql
+stable
+set search_path = ''
+-- The planner takes it that an index of Bloom filters leads to every page.
+set enable_seqscan = off
+as $$
+  select j.* from videos.jobs as j where j.request_id = p_request_id limit 1000
 $$;
 
 -- How many jobs a user has, without those that they deleted.
@@ -6639,6 +6655,20 @@ begin
   if (p_verdict ->> 'needs_operator')::boolean then
     perform ops.raise_alert('moderation_refuses', 'moderation', jsonb_build_object('cause', p_verdict -> 'cause'));
   end if;
+end;
+$$;
+
+-- Where a job is, or was last; null before its first submission.
+create function videos.provider_of(p_job_id uuid)
+returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select s.provider from videos.submissions as s where s.job_id = p_job_id order by s.claimed_at desc limit 1
+  );
 end;
 $$;
 
@@ -10362,7 +10392,7 @@ select core.keep_rows_out_of_logs('devices.app_transactions');
 -- ops: the operator's room. In this order: flags.sql, evaluation.sql, errors.sql, alerts.sql, metric-types.sql, metrics.sql,
 -- retention.sql, admins.sql, flag-changes.sql, credits.sql, safety.sql, views.sql, trace.sql, alert-metrics.sql,
 -- alert-rules.sql, incidents.sql, alert-changes.sql, purchases.sql, metric-views.sql, stats.sql, reports.sql, upkeep.sql,
--- exposures.sql.
+-- exposures.sql, users.sql, jobs.sql, search.sql.
 
 create schema ops;
 
@@ -10934,13 +10964,13 @@ language sql
 immutable
 return '{
   "@endpoints": [
-    "admin-adjust-credits", "admin-alerts", "admin-errors", "admin-flags", "admin-limits", "admin-models",
-    "admin-queue", "admin-refund-credits", "admin-reports", "admin-stats", "admin-users", "admin-webhook-deliveries",
-    "admin-webhooks", "app-store-notifications", "appeals", "apple-identity-notifications", "cancel-video", "credits",
-    "delete-video-job", "device-check", "flags", "generate-video", "generate-videos", "health", "merge-guest",
-    "metrics", "models", "notifications", "process-jobs", "products", "projects", "provider-webhook", "purchases",
-    "push-tokens", "recover-guest", "reports", "sessions", "takedown-notices", "uploads", "user-export",
-    "user-profile", "video-jobs", "video-status"
+    "admin-adjust-credits", "admin-alerts", "admin-errors", "admin-flags", "admin-jobs", "admin-limits",
+    "admin-models", "admin-queue", "admin-refund-credits", "admin-reports", "admin-search", "admin-stats",
+    "admin-users", "admin-webhook-deliveries", "admin-webhooks", "app-store-notifications", "appeals",
+    "apple-identity-notifications", "cancel-video", "credits", "delete-video-job", "device-check", "flags",
+    "generate-video", "generate-videos", "health", "merge-guest", "metrics", "models", "notifications",
+    "process-jobs", "products", "projects", "provider-webhook", "purchases", "push-tokens", "recover-guest",
+    "reports", "sessions", "takedown-notices", "uploads", "user-export", "user-profile", "video-jobs", "video-status"
   ],
   "@statuses": [
     "200", "201", "202", "204", "304", "400", "401", "402", "403", "404", "405", "409", "410", "413", "415", "422",
@@ -10953,25 +10983,26 @@ return '{
     "ERR_6002", "ERR_6003", "ERR_6004"
   ],
   "@procedures": [
-    "admin_adjust_credits", "admin_errors", "admin_models", "admin_refund_credits", "admin_stats",
+    "admin_adjust_credits", "admin_errors", "admin_models", "admin_refund_credits", "admin_search", "admin_stats",
     "app_store_notifications", "appeals", "apple_identity_notifications", "begin_device_check", "cancel_video",
     "claim_submission", "claim_tasks", "credits", "delete_admin_webhooks", "delete_projects", "delete_push_tokens",
     "delete_sessions", "delete_uploads", "delete_user_profile", "delete_video_job", "deliver_inbox",
     "enter_device_lane", "erase_account", "finish_apple_revocation", "finish_consumption", "finish_export",
     "finish_export_deletion", "finish_notification_history", "finish_push", "finish_webhook_delivery", "flags",
-    "generate_video", "generate_videos", "get_admin_alerts", "get_admin_flags", "get_admin_limits", "get_admin_queue",
-    "get_admin_reports", "get_admin_users", "get_admin_webhook_deliveries", "get_admin_webhooks", "get_notifications",
-    "get_projects", "get_purchases", "get_sessions", "get_uploads", "get_user_profile", "grant_device_credits",
-    "health", "keep_apple_token", "keep_signed_urls", "leave_device_lane", "load_consumption", "load_erasure",
-    "load_export", "load_export_page", "load_notification_history", "load_upload", "load_upload_files", "merge_guest",
-    "metrics", "models", "patch_admin_alerts", "patch_admin_flags", "patch_admin_limits", "patch_admin_reports",
-    "patch_admin_webhooks", "patch_notifications", "patch_projects", "patch_uploads", "patch_user_profile",
-    "post_admin_queue", "post_admin_users", "post_admin_webhook_deliveries", "post_admin_webhooks", "post_projects",
-    "post_purchases", "post_push_tokens", "post_uploads", "products", "provider_webhook", "record_cancel",
-    "record_device_intent", "record_error", "record_files_deleted", "record_fingerprint", "record_image",
-    "record_metrics", "record_notification_history", "record_poll", "record_provider_accounts", "record_stored",
-    "record_submission", "record_unusable_result", "record_upload_tidied", "recover_guest", "renew_tasks", "reports",
-    "retry_task", "takedown_notices", "user_export", "video_jobs", "video_status"
+    "generate_video", "generate_videos", "get_admin_alerts", "get_admin_flags", "get_admin_jobs", "get_admin_limits",
+    "get_admin_queue", "get_admin_reports", "get_admin_users", "get_admin_webhook_deliveries", "get_admin_webhooks",
+    "get_notifications", "get_projects", "get_purchases", "get_sessions", "get_uploads", "get_user_profile",
+    "grant_device_credits", "health", "keep_apple_token", "keep_signed_urls", "leave_device_lane", "load_consumption",
+    "load_erasure", "load_export", "load_export_page", "load_notification_history", "load_upload",
+    "load_upload_files", "merge_guest", "metrics", "models", "patch_admin_alerts", "patch_admin_flags",
+    "patch_admin_limits", "patch_admin_reports", "patch_admin_webhooks", "patch_notifications", "patch_projects",
+    "patch_uploads", "patch_user_profile", "post_admin_jobs", "post_admin_queue", "post_admin_users",
+    "post_admin_webhook_deliveries", "post_admin_webhooks", "post_projects", "post_purchases", "post_push_tokens",
+    "post_uploads", "products", "provider_webhook", "record_cancel", "record_device_intent", "record_error",
+    "record_files_deleted", "record_fingerprint", "record_image", "record_metrics", "record_notification_history",
+    "record_poll", "record_provider_accounts", "record_stored", "record_submission", "record_unusable_result",
+    "record_upload_tidied", "recover_guest", "renew_tasks", "reports", "retry_task", "takedown_notices",
+    "user_export", "video_jobs", "video_status"
   ],
   "@policies": [
     "video_generation", "uncaptured_jobs", "generation_attempts", "generation_attempts_network", "device_check",
@@ -11266,8 +11297,8 @@ create type ops.admin_action as enum (
   'make_admin', 'remove_admin', 'refund_credits', 'adjust_credits', 'enable_model', 'disable_model', 'ban', 'unban',
   'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal', 'refund_removal', 'hold', 'lift_hold',
   'create_webhook', 'change_webhook', 'rotate_webhook_secret', 'delete_webhook',
-  'switch_flag', 'change_limit', 'change_rule', 'acknowledge_alert', 'change_flag',
-  'replay_task'
+  'switch_flag', 'change_limit', 'change_rule', 'acknowledge_alert', 'change_flag', 'replay_task',
+  'read_prompt'
 );
 
 -- The one place for free text about users: the ledger has none.
@@ -11285,7 +11316,7 @@ create table ops.admin_actions (
   -- Credits, signed, and the transfer of the ledger that moved them.
   amount bigint check (amount <> 0),
   transfer_id uuid,
-  -- The job that a refund is for, or whose video was decided about.
+  -- The job that a refund is for, whose video was decided about, or whose prompt was read.
   job_id uuid,
   reason text not null check (char_length(reason) between 3 and 500),
   request_id text,
@@ -11294,7 +11325,7 @@ create table ops.admin_actions (
   check ((action in ('enable_model', 'disable_model')) = (model_id is not null)),
   check (num_nonnulls(user_id, model_id, subject) = 1),
   check (job_id is null or action in (
-    'refund_credits', 'refund_removal', 'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal'
+    'refund_credits', 'refund_removal', 'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal', 'read_prompt'
   ))
 );
 alter table ops.admin_actions enable row level security;
@@ -12271,63 +12302,6 @@ from ops.admin_actions as a
 left join videos.models as m on m.id = a.model_id;
 comment on view ops.admin_log is 'What admins did. Ids sort by time: order by id desc.';
 
-create function ops.user_json(p_user_id uuid)
-returns jsonb
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- A user as the operator sees them: `{ user, credits, jobs, legal_hold, erasure, recent_actions }`. `is_guest` is null once Auth knows them
--- no more. Jobs that they deleted are not counted. Locks: account → expired lots.
-declare
-  v_account constant credits.accounts := credits.lock_account(p_user_id);
-  -- Whoever became somebody else has nothing.
-  v_balance constant bigint := case when v_account.owner_id = p_user_id then v_account.balance else 0 end;
-  v_user accounts.users;
-  v_jobs jsonb;
-begin
-  select u.* into strict v_user from accounts.users as u where u.id = p_user_id;
-  select jsonb_object_agg(s.status, coalesce(c.jobs, 0)) into v_jobs
-  from unnest(enum_range(null::videos.job_status)) as s (status)
-  left join (
-    select j.status, count(*) as jobs
-    from videos.jobs as j
-    where j.user_id = p_user_id and j.deleted_at is null
-    group by j.status
-  ) as c on c.status = s.status;
-
-  return jsonb_build_object(
-    -- Whoever has the token can buy for the user; these are nobody else's affair.
-    'user', accounts.profile_json(v_user, v_balance) - '{app_account_token,shares_consumption,accepted_processors,notification_preferences}'::text[] || jsonb_build_object(
-      'is_guest', (select a.is_anonymous from auth.users as a where a.id = p_user_id),
-      'is_banned', v_user.is_banned, 'closed_at', core.to_iso(v_user.closed_at), 'merged_into', v_user.merged_into
-    ),
-    'credits', jsonb_build_object(
-      'remaining', v_balance,
-      'held', videos.held_credits(p_user_id),
-      'owed', credits.owed(p_user_id)
-    ),
-    'jobs', v_jobs,
-    'legal_hold', (
-      select jsonb_build_object('held_at', core.to_iso(h.held_at)) from safety.holds as h where h.user_id = p_user_id
-    ),
-    'erasure', accounts.erasure_json(v_user),
-    'recent_actions', (
-      select coalesce(jsonb_agg(jsonb_build_object(
-        'id', r.id, 'action', r.action, 'admin_id', r.admin_id, 'amount', r.amount, 'reason', r.reason,
-        'job_id', r.job_id, 'created_at', core.to_iso(r.created_at)
-      ) order by r.created_at desc, r.id desc), '[]')
-      from (
-        select a.* from ops.admin_actions as a
-        where a.user_id = p_user_id
-        order by a.created_at desc, a.id desc
-        limit 20
-      ) as r
-    )
-  );
-end;
-$$;
-
 -- supabase/schemas/ops/trace.sql
 
 create type ops.trace_entry as (at timestamptz, what text, id text, details jsonb);
@@ -12397,21 +12371,15 @@ as $$
 $$;
 comment on function ops.trace_job(uuid) is 'Everything that is known about a job: order by at.';
 
-create function ops.trace(
-  p_request_id text, p_at timestamptz default now(), p_within interval default interval '1 day'
-)
+create function ops.trace(p_request_id text)
 returns setof ops.trace_entry
 language sql
 stable
 set search_path = ''
 as $$
   select t.*
-  from videos.jobs as j
+  from videos.jobs_of_request(p_request_id) as j
   cross join lateral ops.trace_job(j.id) as t
-  where j.request_id = p_request_id
-    -- Ids begin with the time, so that the primary key finds them: an index of request ids would cost every accepted
-    -- job, for a question that is seldom asked.
-    and j.id between core.first_id_at(p_at - p_within) and core.first_id_at(p_at + p_within)
   union all
   select a.created_at, 'admin: ' || a.action, a.id::text, jsonb_strip_nulls(jsonb_build_object(
     'admin_id', a.admin_id, 'user_id', a.user_id, 'amount', a.amount, 'transfer_id', a.transfer_id, 'reason', a.reason
@@ -12421,9 +12389,7 @@ as $$
   select e.occurred_at, 'error ' || e.code, e.endpoint, e.context || jsonb_build_object('count', e.count)
   from ops.error_log as e where e.request_id = p_request_id
 $$;
-comment on function ops.trace(text, timestamptz, interval) is
-  'Everything that a request did, as far as the database knows: order by at. A job is looked for among those that were
-accepted within p_within of p_at.';
+comment on function ops.trace(text) is 'Everything that a request did, as far as the database knows: order by at.';
 
 -- supabase/schemas/webhooks/webhooks.sql
 
@@ -15761,6 +15727,400 @@ comment on view ops.experiments is
   'Of each variant how many users were given it, and how many of them made a video or bought something since; what that proves is for whoever does the statistics.';
 
 select core.keep_rows_out_of_logs('ops.exposures');
+
+-- supabase/schemas/ops/users.sql
+
+-- An action as the operator sees it.
+create function ops.action_json(p_action ops.admin_actions)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'id', (p_action).id, 'action', (p_action).action, 'admin_id', (p_action).admin_id, 'amount', (p_action).amount,
+  'reason', (p_action).reason, 'job_id', (p_action).job_id, 'created_at', core.to_iso((p_action).created_at)
+);
+
+create function ops.user_json(p_user_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A user as the operator sees them: `{ user, credits, jobs, legal_hold, erasure, recent_actions, lots, statement, purchases,
+-- sessions, devices }`. `is_guest` and `email` are null once Auth knows them no more. Jobs that they deleted are not counted.
+-- Locks: account → expired lots.
+declare
+  v_account constant credits.accounts := credits.lock_account(p_user_id);
+  -- Whoever became somebody else has nothing.
+  v_balance constant bigint := case when v_account.owner_id = p_user_id then v_account.balance else 0 end;
+  v_auth auth.users;
+  v_user accounts.users;
+  v_jobs jsonb;
+begin
+  select u.* into strict v_user from accounts.users as u where u.id = p_user_id;
+  select a.* into v_auth from auth.users as a where a.id = p_user_id;
+  select jsonb_object_agg(s.status, coalesce(c.jobs, 0)) into v_jobs
+  from unnest(enum_range(null::videos.job_status)) as s (status)
+  left join (
+    select j.status, count(*) as jobs
+    from videos.jobs as j
+    where j.user_id = p_user_id and j.deleted_at is null
+    group by j.status
+  ) as c on c.status = s.status;
+
+  return jsonb_build_object(
+    -- Whoever has the token can buy for the user; these are nobody else's affair.
+    'user', accounts.profile_json(v_user, v_balance) - '{app_account_token,shares_consumption,accepted_processors,notification_preferences}'::text[] || jsonb_build_object(
+      'is_guest', v_auth.is_anonymous, 'email', nullif(v_auth.email, ''),
+      'is_banned', v_user.is_banned, 'closed_at', core.to_iso(v_user.closed_at), 'merged_into', v_user.merged_into
+    ),
+    'credits', jsonb_build_object(
+      'remaining', v_balance,
+      'held', videos.held_credits(p_user_id),
+      'owed', credits.owed(p_user_id)
+    ),
+    'jobs', v_jobs,
+    'legal_hold', (
+      select jsonb_build_object('held_at', core.to_iso(h.held_at)) from safety.holds as h where h.user_id = p_user_id
+    ),
+    'erasure', accounts.erasure_json(v_user),
+    'recent_actions', (
+      select coalesce(jsonb_agg(ops.action_json(r.action) order by (r.action).created_at desc, (r.action).id desc), '[]')
+      from (
+        select a as action from ops.admin_actions as a
+        where a.user_id = p_user_id
+        order by a.created_at desc, a.id desc
+        limit 20
+      ) as r
+    ),
+    -- In the order in which they are spent.
+    'lots', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'lot_id', o.id, 'amount', o.amount, 'remaining', o.remaining, 'expires_at', core.to_iso(o.expires_at),
+        'is_sandbox', o.is_sandbox
+      ) order by o.expires_at nulls last, o.id), '[]')
+      from (
+        select l.* from credits.lots as l
+        where l.account_id = v_account.id and v_account.owner_id = p_user_id and not l.is_spent
+        order by l.expires_at nulls last, l.id
+        limit 50
+      ) as o
+    ),
+    'statement', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'id', s.transfer_id, 'amount', s.amount, 'kind', s.kind, 'balance_after', s.balance_after, 'job_id', s.job_id,
+        'created_at', core.to_iso(s.created_at)
+      ) order by s.number desc), '[]')
+      from credits.statement(p_user_id, 50) as s
+    ),
+    'purchases', (
+      select coalesce(jsonb_agg(purchases.transaction_json(o.bought) || jsonb_build_object(
+        'status', case when (o.bought).reason is null then purchases.transaction_json(o.bought) ->> 'status' else 'not_credited' end,
+        'reason', (o.bought).reason, 'environment', (o.bought).environment
+      ) order by (o.bought).purchased_at desc, (o.bought).id desc), '[]')
+      from (
+        select t as bought from purchases.transactions as t
+        where t.owner_id = p_user_id
+        order by t.purchased_at desc, t.id desc
+        limit 20
+      ) as o
+    ),
+    'sessions', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'created_at', core.to_iso(o.created_at), 'last_used_at', core.to_iso(o.last_used_at), 'user_agent', o.user_agent
+      ) order by o.last_used_at desc), '[]')
+      from (
+        select s.created_at, s.user_agent, u.last_used_at
+        from auth.sessions as s
+        -- As accounts.sessions_json has it.
+        cross join lateral (select coalesce(s.refreshed_at at time zone 'utc', s.created_at) as last_used_at) as u
+        where s.user_id = p_user_id
+        order by u.last_used_at desc
+        limit 20
+      ) as o
+    ),
+    'devices', jsonb_build_object(
+      'registered', (select count(*) from notify.push_tokens as t where t.user_id = p_user_id),
+      'first_granted_at', core.to_iso((
+        select min(g.granted_at) from devices.grants as g where g.user_id = any (accounts.with_guests(p_user_id))
+      ))
+    )
+  );
+end;
+$$;
+
+-- supabase/schemas/ops/jobs.sql
+
+-- Jobs as the operator sees them: without the prompt, and without whatever else their user wrote but the app's name for them.
+
+create function ops.job_json(p_job videos.jobs)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'job_id', (p_job).id, 'user_id', (p_job).user_id, 'status', (p_job).status, 'stage', videos.job_stage(p_job),
+  'model_id', (p_job).model_id, 'model_name', (p_job).model_name, 'provider', videos.provider_of((p_job).id),
+  'error_code', (p_job).error_code, 'credits_used', (p_job).credits_used, 'created_at', core.to_iso((p_job).created_at),
+  'started_at', core.to_iso((p_job).started_at), 'completed_at', core.to_iso((p_job).completed_at),
+  'is_deleted', (p_job).deleted_at is not null
+);
+
+create function ops.find_jobs(
+  p_limit integer, p_status text, p_user_id uuid, p_model_id uuid, p_provider text, p_error_code text, p_after jsonb
+)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- A page of the jobs that all filters fit which are not null, newest first: `{ jobs, next }`. It looks through 10,000 at most,
+-- and so may have fewer jobs than p_limit, or none, and a `next` all the same. Takes no lock.
+declare
+  -- Ids begin with the time.
+  v_before constant uuid := coalesce((p_after ->> 'id')::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_walk refcursor;
+  v_job videos.jobs;
+  v_last uuid;
+  v_looked integer := 0;
+  v_jobs jsonb := '[]';
+begin
+  -- `limit all` and `limit 1` keep the planner from joining or ordering otherwise than is said.
+  if p_user_id is not null then
+    -- All their ids, of which even 10,000 are sorted in no time, and then a job at a time, as far as the page needs them.
+    open v_walk for
+      select j.*
+      from (select o.id from videos.jobs_of(array[p_user_id]) as o (id) where o.id < v_before order by o.id desc) as u
+      cross join lateral (select o.* from videos.jobs as o where o.id = u.id limit 1) as j
+      order by u.id desc;
+  elsif p_status in ('pending', 'processing') then
+    -- Those that run are few, and what is stuck is older than many: by their own index, which the planner is not to leave.
+    open v_walk for
+      select j.* from (select o.* from videos.jobs as o where o.completed_at is null offset 0) as j
+      where j.id < v_before
+      order by j.id desc;
+  else
+    open v_walk for select j.* from videos.jobs as j where j.id < v_before order by j.id desc;
+  end if;
+  loop
+    fetch v_walk into v_job;
+    exit when not found;
+    if jsonb_array_length(v_jobs) = p_limit or v_looked = 10000 then
+      close v_walk;
+      return jsonb_build_object('jobs', v_jobs, 'next', jsonb_build_object('id', v_last));
+    end if;
+    v_last := v_job.id;
+    v_looked := v_looked + 1;
+    if (p_status is null or v_job.status = p_status::videos.job_status)
+      and (p_model_id is null or v_job.model_id = p_model_id)
+      and (p_error_code is null or v_job.error_code = p_error_code)
+      and (p_provider is null or videos.provider_of(v_job.id) = p_provider)
+    then
+      v_jobs := v_jobs || ops.job_json(v_job);
+    end if;
+  end loop;
+  close v_walk;
+  return jsonb_build_object('jobs', v_jobs, 'next', null);
+end;
+$$;
+
+create function ops.job_story(p_job_id uuid)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- All that there is of a job, each list by its time: `{ job, postings, submissions, provider_events, tasks, files, errors,
+-- admin_actions }`; null where there is no such job. `files` have their `path` in storage, null where nobody is to see them any
+-- more. Of each list the newest 100. Takes no lock.
+declare
+  v_job videos.jobs;
+begin
+  select j.* into v_job from videos.jobs as j where j.id = p_job_id;
+  if not found then
+    return null;
+  end if;
+  return jsonb_build_object(
+    'job', (videos.end_event(v_job) - '{error}'::text[]) || ops.job_json(v_job) || jsonb_build_object(
+      'request_id', nullif(v_job.request_id, ''), 'error_details', v_job.error_details, 'flag', v_job.flag,
+      'percent', v_job.percent, 'due_at', core.to_iso(v_job.due_at), 'storing_at', core.to_iso(v_job.storing_at),
+      'late_success_at', core.to_iso(v_job.late_success_at), 'source_job_id', v_job.source_job_id,
+      'deleted_at', core.to_iso(v_job.deleted_at), 'removed_at', core.to_iso(v_job.removed_at)
+    ),
+    'postings', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'id', t.id, 'kind', t.kind, 'amount', case when t.from_balance is null then t.amount else -t.amount end,
+        'balance_after', coalesce(t.from_balance, t.to_balance), 'created_at', core.to_iso(t.created_at)
+      ) order by t.created_at, t.id), '[]')
+      from (
+        select h.* from credits.transfers as h where h.job_id = p_job_id and h.kind = 'hold'
+        union all
+        select e.*
+        from credits.transfers as h
+        join credits.transfers as e on e.reverses_id = h.id and e.kind in ('capture', 'release')
+        where h.job_id = p_job_id and h.kind = 'hold'
+        union all
+        select r.* from ops.admin_actions as a join credits.transfers as r on r.id = a.transfer_id where a.job_id = p_job_id
+      ) as t
+    ),
+    'submissions', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'submission_id', s.id, 'provider', s.provider, 'provider_model', s.provider_model, 'state', s.state,
+        'request_id', s.request_id, 'cost_cents', s.cost_cents, 'cause', s.cause, 'claimed_at', core.to_iso(s.claimed_at),
+        'accepted_at', core.to_iso(s.accepted_at), 'ended_at', core.to_iso(s.ended_at)
+      ) order by s.claimed_at, s.id), '[]')
+      from (
+        select x.* from videos.submissions as x where x.job_id = p_job_id order by x.claimed_at desc limit 100
+      ) as s
+    ),
+    'provider_events', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'provider', e.provider, 'event_id', e.event_id, 'submission_id', e.submission_id, 'state', e.state ->> 'state',
+        'effect', e.effect, 'received_at', core.to_iso(e.received_at)
+      ) order by e.received_at, e.event_id), '[]')
+      from (
+        select x.*
+        from videos.submissions as s
+        join videos.provider_events as x on x.submission_id = s.id
+        where s.job_id = p_job_id
+        order by x.received_at desc
+        limit 100
+      ) as e
+    ),
+    'tasks', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'task_id', t.id, 'kind', t.kind, 'attempts', t.attempts, 'run_at', core.to_iso(t.run_at),
+        'leased_until', core.to_iso(t.leased_until), 'last_error', t.last_error, 'failed_at', core.to_iso(t.failed_at),
+        'created_at', core.to_iso(t.created_at)
+      ) order by t.created_at, t.id), '[]')
+      from (
+        -- One part for each of the two indexes.
+        select x.* from queue.tasks as x where x.subject = p_job_id and x.failed_at is null
+        union all
+        (select x.* from queue.tasks as x where x.subject = p_job_id and x.failed_at is not null order by x.id desc limit 100)
+      ) as t
+    ),
+    'files', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'kind', a.kind, 'bytes', a.bytes, 'content_type', a.content_type, 'width', a.width, 'height', a.height,
+        'duration_milliseconds', a.duration_milliseconds, 'quality', a.quality, 'created_at', core.to_iso(a.created_at),
+        'path', case when a.deleted_at is null and v_job.removed_at is null and v_job.deleted_at is null then a.path end
+      ) order by a.kind), '[]')
+      from videos.assets as a where a.job_id = p_job_id
+    ),
+    'errors', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'code', e.code, 'severity', e.severity, 'endpoint', e.endpoint, 'count', e.count, 'context', e.context,
+        'occurred_at', core.to_iso(e.occurred_at)
+      ) order by e.occurred_at), '[]')
+      from (
+        select x.* from ops.error_log as x
+        where x.request_id = v_job.request_id and x.request_id <> ''
+        order by x.occurred_at desc
+        limit 100
+      ) as e
+    ),
+    'admin_actions', (
+      select coalesce(jsonb_agg(ops.action_json(o.action) order by (o.action).created_at, (o.action).id), '[]')
+      from (
+        select a as action from ops.admin_actions as a where a.job_id = p_job_id order by a.created_at desc, a.id desc limit 100
+      ) as o
+    )
+  );
+end;
+$$;
+
+-- supabase/schemas/ops/search.sql
+
+create function ops.users_like(p_query text)
+returns setof uuid
+language plpgsql
+stable
+-- Mostly one. The planner takes it for 1,000, and would read tables as a whole.
+rows 1
+set search_path = ''
+as $$
+-- Who may be meant: by id, by reference, by the beginning of the id (8 digits at least), or by the whole e-mail address in either
+-- case; also whom only Auth knows yet. Up to 20, by id. Takes no lock.
+declare
+  v_digits constant text := case when p_query ~* '^[0-9a-f-]{8,36}$' then replace(p_query, '-', '') end;
+  v_first uuid;
+  v_last uuid;
+begin
+  if length(v_digits) between 8 and 32 then
+    v_first := rpad(v_digits, 32, '0')::uuid;
+    v_last := rpad(v_digits, 32, 'f')::uuid;
+  end if;
+  return query
+  select f.id
+  from (
+    (select u.id from accounts.users as u where u.id between v_first and v_last order by u.id limit 20)
+    union
+    (select a.id from auth.users as a where a.id between v_first and v_last order by a.id limit 20)
+    union
+    select u.id from accounts.users as u where u.reference = v_first and v_first = v_last
+    union
+    -- Auth writes addresses in lower case, and has an index of those that are no single sign-on's.
+    select a.id from auth.users as a where a.email = lower(p_query) and not a.is_sso_user and p_query like '%@%'
+  ) as f
+  order by f.id
+  limit 20;
+end;
+$$;
+
+create function ops.search(p_query text)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- The users and jobs that somebody's words may name: `{ users, jobs }`, 20 of each at most. Users as ops.users_like finds them;
+-- jobs by id, request id or the app's name for them, newest first, and of a name or request id that more than 1,000 have any 1,000.
+-- Takes no lock.
+declare
+  v_job_id uuid;
+begin
+  if pg_input_is_valid(p_query, 'uuid') then
+    v_job_id := p_query::uuid;
+  end if;
+  return jsonb_build_object(
+    'users', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'user_id', f.id, 'email', nullif(a.email, ''), 'reference', u.reference, 'is_guest', a.is_anonymous,
+        'is_banned', coalesce(u.is_banned, false), 'created_at', core.to_iso(coalesce(u.created_at, a.created_at)),
+        'credits_remaining', coalesce(c.balance, 0)
+      ) order by f.id), '[]')
+      from ops.users_like(p_query) as f (id)
+      left join accounts.users as u on u.id = f.id
+      left join auth.users as a on a.id = f.id
+      left join credits.accounts as c on c.owner_id = f.id and c.kind = 'available' and c.unit = 'credit'
+    ),
+    'jobs', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'job_id', f.id, 'user_id', f.user_id, 'status', f.status, 'matched', f.matched, 'created_at', core.to_iso(f.created_at)
+      ) order by f.id desc), '[]')
+      from (
+        -- What matches in two ways is named once.
+        select distinct on (o.id) o.* from (
+          select 'job_id' as matched, j.id, j.user_id, j.status, j.created_at
+          from videos.jobs as j
+          where j.id = v_job_id
+          union all
+          select 'request_id', j.id, j.user_id, j.status, j.created_at from videos.jobs_of_request(p_query) as j
+          union all
+          (
+            select 'client_reference', j.id, j.user_id, j.status, j.created_at
+            from videos.jobs as j
+            where j.client_reference = p_query
+            limit 1000
+          )
+        ) as o
+        order by o.id desc, o.matched desc
+        limit 20
+      ) as f
+    )
+  );
+end;
+$$;
 
 -- supabase/schemas/videos/retention.sql
 
@@ -20056,3 +20416,98 @@ begin
 end;
 $$;
 grant execute on function api.post_admin_queue to service_role;
+
+-- supabase/schemas/api/admin-jobs.sql
+
+create function api.get_admin_jobs(
+  p_admin_id uuid, p_limit integer, p_status text default null, p_user_id uuid default null, p_model_id uuid default null,
+  p_provider text default null, p_error_code text default null, p_job_id uuid default null, p_after jsonb default null,
+  p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- A page of the jobs, as ops.find_jobs: `data` is `{ jobs, story, next }`, `story` being null. Or one job, where p_job_id is given,
+-- with its story, as ops.job_story; resource/not-found where there is none. Counts against `admin`. Locks: rate-limit row.
+declare
+  v_caller record;
+  v_story jsonb;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-jobs', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  if p_job_id is null then
+    return guard.answer(
+      ops.find_jobs(p_limit, p_status, p_user_id, p_model_id, p_provider, p_error_code, p_after) || '{"story": null}',
+      v_caller.limits, v_caller.language
+    );
+  end if;
+  v_story := ops.job_story(p_job_id);
+  if v_story is null then
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+  end if;
+  return guard.answer(
+    jsonb_build_object('jobs', '[]'::jsonb, 'story', v_story, 'next', null), v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.get_admin_jobs to service_role;
+
+create function api.post_admin_jobs(
+  p_admin_id uuid, p_request_id text, p_job_id uuid, p_reason text, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Reads what a user wrote, and writes down that it was read: `data` is `{ job_id, prompt }`, `prompt` being null once it is erased.
+-- resource/not-found where there is no such job. A second call reads, and is written down, again. Counts against `admin`. Locks:
+-- rate-limit row.
+declare
+  v_caller record;
+  v_job videos.jobs;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-jobs', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  select j.* into v_job from videos.jobs as j where j.id = p_job_id;
+  if not found then
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+  end if;
+  insert into ops.admin_actions (action, admin_id, user_id, job_id, reason, request_id, created_at)
+  values ('read_prompt', p_admin_id, v_job.user_id, p_job_id, p_reason, p_request_id, core.now());
+  return guard.answer(
+    jsonb_build_object('job_id', p_job_id, 'prompt', nullif(v_job.prompt, '')), v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.post_admin_jobs to service_role;
+
+-- supabase/schemas/api/admin-search.sql
+
+create function api.admin_search(p_admin_id uuid, p_query text, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Whom and what somebody's words may name, as ops.search. Counts against `admin`. Locks: rate-limit row.
+declare
+  v_caller record;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-search', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  return guard.answer(ops.search(p_query), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.admin_search to service_role;

@@ -16,6 +16,7 @@ const user = volumeUser(7);
 const admin = volumeUser(3);
 const makeAdmin = `update accounts.users set is_admin = true where id = '${admin}'`;
 const asTheOperatorSees = [makeAdmin, `select api.get_admin_users('${admin}', '${user}')`];
+const search = (query: string) => [makeAdmin, `select api.admin_search('${admin}', ${query})`];
 const generate =
   `api.generate_video('${user}', '192.0.2.1', 'key', repeat('0', 64), 'a-request', '${cheapModel}', 'A fox', '{}', null)`;
 const aJob = `(select id from videos.jobs where user_id = '${user}' and deleted_at is null limit 1)`;
@@ -50,6 +51,20 @@ const calls: Record<string, string[]> = {
   "a page of a statement": [`select * from credits.statement('${user}', 20, 30)`],
   "a balance at a time": [`select credits.balance_at('${user}', now() - interval '5 days')`],
   "a user as the operator sees them": asTheOperatorSees,
+  "the jobs as the operator sees them": [
+    makeAdmin,
+    `select api.get_admin_jobs('${admin}', 20)`,
+    `select api.get_admin_jobs('${admin}', 20, 'pending')`,
+    `select api.get_admin_jobs('${admin}', 20, 'failed', p_user_id => '${user}')`,
+    `select api.get_admin_jobs('${admin}', 20, p_provider => 'fal', p_error_code => 'ERR_5001')`,
+  ],
+  "a job's story": [makeAdmin, `select api.get_admin_jobs('${admin}', 20, p_job_id => ${aJob})`],
+  "reading a prompt": [makeAdmin, `select api.post_admin_jobs('${admin}', 'r', ${aJob}, 'why')`],
+  "finding a user by id": search(`'${user}'`),
+  "finding a user by the beginning of their id": search(`left('${user}', 12)`),
+  "finding a user by e-mail": search("'ada@example.com'"),
+  "finding jobs by the request that made them": search("'a-request-of-long-ago'"),
+  "finding jobs by the app's name for them": search("'draft-7'"),
   "refunding a job": [
     makeAdmin,
     `select api.admin_refund_credits('${admin}', 'key', 'f', 'r', '${user}', 1, 'why', ${aJob})`,
@@ -83,12 +98,16 @@ const grown = [
   "accounts.users",
   "videos.jobs",
   "ops.admin_actions",
+  "auth.users",
 ];
 
 Deno.test("whatever a request, the worker or the tick asks, no grown table is read as a whole", async (test) => {
   await using database = await testDatabase();
   const { sql } = database;
   await fill(sql, volume);
+  await sql`
+    insert into auth.users (id, is_anonymous, email) select u.id, false, u.id || '@example.com' from accounts.users as u`;
+  await sql`vacuum analyze auth.users`;
   const look = async (statements: string[]) =>
     assert.deepEqual(await readAsAWhole(sql, grown, statements), []);
   for (const [name, statements] of Object.entries(calls)) await test.step(name, () => look(statements));
@@ -295,6 +314,10 @@ const pages: Record<string, string> = {
   "dead letters of long ago, of a kind that few have": `api.get_admin_queue('${
     volumeUser(0)
   }', 20, 'store', jsonb_build_object('failed_at', now() - interval '200 days', 'id', 1))`,
+  "the newest jobs of all": `api.get_admin_jobs('${volumeUser(0)}', 20)`,
+  "jobs of all, of long ago": `api.get_admin_jobs('${
+    volumeUser(0)
+  }', 20, p_after => '{"id": "80000000-0000-7000-8000-000000000000"}')`,
   "the newest credits": `api.credits('${volumeUser(0)}', 20, null)`,
   "credits of long ago": `api.credits('${volumeUser(0)}', 20, '{"number": 500}')`,
   "the newest uploads": `api.get_uploads('${volumeUser(0)}', 20, null)`,

@@ -179,6 +179,8 @@ const withEntries: Readonly<Record<string, () => Promise<Guest | [Guest, string]
     await backend.database.sql`
       insert into queue.tasks (kind, subject, priority, place, run_at, created_at, failed_at)
       select 'delete_files', gen_random_uuid(), 5, 0, core.now(), core.now(), core.now() from generate_series(1, 2)`;
+  "GET admin-jobs": async () => {
+    await withVideos(2);
     return await backend.signInAdmin();
   },
   "GET admin-reports": withCases,

@@ -6,6 +6,7 @@ const user: AdministeredUser = {
   user: {
     user_id: exampleIds.user,
     is_guest: true,
+    email: null,
     display_name: "Ada",
     language: "tr",
     theme_preference: "system",
@@ -28,13 +29,30 @@ const user: AdministeredUser = {
     job_id: exampleIds.job,
     created_at: "2026-11-21T12:10:00.000Z",
   }],
+  lots: [{ lot_id: 1042, amount: 10, remaining: 10, expires_at: null, is_sandbox: false }],
+  statement: [{
+    id: "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a77",
+    amount: 10,
+    kind: "grant",
+    balance_after: 10,
+    job_id: null,
+    created_at: "2026-11-21T11:58:00.000Z",
+  }],
+  purchases: [],
+  sessions: [{
+    created_at: "2026-11-21T11:58:00.000Z",
+    last_used_at: "2026-11-21T11:58:00.000Z",
+    user_agent: null,
+  }],
+  devices: { registered: 0, first_granted_at: "2026-11-21T11:58:10.000Z" },
 };
 
 export default {
   GET: {
     description:
       "`recent_actions` are the newest 20; `admin_id` is null for what was done by hand in the dashboard. `jobs` counts those that " +
-      "the user has not deleted. `is_guest` is null once a closed account is erased. `erasure` says what a closed " +
+      "the user has not deleted. `is_guest` and `email` are null once a closed account is erased. `statement` and `purchases` have " +
+      "the newest 50 and 20, also purchases that were not credited, with the `reason`. `erasure` says what a closed " +
       "account's erasure waits for: the end of a `legal_hold`, its running `jobs`, the `uploads` whose URLs still write, or the `worker`.",
     query: { user_id: exampleIds.user },
     responses: { 200: user },

@@ -14,6 +14,7 @@ const user: AdministeredUser = {
   user: {
     user_id: userId,
     is_guest: true,
+    email: null,
     display_name: null,
     language: null,
     theme_preference: "system",
@@ -36,6 +37,11 @@ const user: AdministeredUser = {
     job_id: null,
     created_at: "2026-11-20T12:00:00.000Z",
   }],
+  lots: [],
+  statement: [],
+  purchases: [],
+  sessions: [],
+  devices: { registered: 0, first_granted_at: null },
 };
 
 Deno.test("a user is asked for in one call, by the admin of the token", async () => {

@@ -2,8 +2,8 @@ create type ops.admin_action as enum (
   'make_admin', 'remove_admin', 'refund_credits', 'adjust_credits', 'enable_model', 'disable_model', 'ban', 'unban',
   'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal', 'refund_removal', 'hold', 'lift_hold',
   'create_webhook', 'change_webhook', 'rotate_webhook_secret', 'delete_webhook',
-  'switch_flag', 'change_limit', 'change_rule', 'acknowledge_alert', 'change_flag',
-  'replay_task'
+  'switch_flag', 'change_limit', 'change_rule', 'acknowledge_alert', 'change_flag', 'replay_task',
+  'read_prompt'
 );
 
 -- The one place for free text about users: the ledger has none.
@@ -21,7 +21,7 @@ create table ops.admin_actions (
   -- Credits, signed, and the transfer of the ledger that moved them.
   amount bigint check (amount <> 0),
   transfer_id uuid,
-  -- The job that a refund is for, or whose video was decided about.
+  -- The job that a refund is for, whose video was decided about, or whose prompt was read.
   job_id uuid,
   reason text not null check (char_length(reason) between 3 and 500),
   request_id text,
@@ -30,7 +30,7 @@ create table ops.admin_actions (
   check ((action in ('enable_model', 'disable_model')) = (model_id is not null)),
   check (num_nonnulls(user_id, model_id, subject) = 1),
   check (job_id is null or action in (
-    'refund_credits', 'refund_removal', 'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal'
+    'refund_credits', 'refund_removal', 'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal', 'read_prompt'
   ))
 );
 alter table ops.admin_actions enable row level security;

@@ -65,21 +65,15 @@ as $$
 $$;
 comment on function ops.trace_job(uuid) is 'Everything that is known about a job: order by at.';
 
-create function ops.trace(
-  p_request_id text, p_at timestamptz default now(), p_within interval default interval '1 day'
-)
+create function ops.trace(p_request_id text)
 returns setof ops.trace_entry
 language sql
 stable
 set search_path = ''
 as $$
   select t.*
-  from videos.jobs as j
+  from videos.jobs_of_request(p_request_id) as j
   cross join lateral ops.trace_job(j.id) as t
-  where j.request_id = p_request_id
-    -- Ids begin with the time, so that the primary key finds them: an index of request ids would cost every accepted
-    -- job, for a question that is seldom asked.
-    and j.id between core.first_id_at(p_at - p_within) and core.first_id_at(p_at + p_within)
   union all
   select a.created_at, 'admin: ' || a.action, a.id::text, jsonb_strip_nulls(jsonb_build_object(
     'admin_id', a.admin_id, 'user_id', a.user_id, 'amount', a.amount, 'transfer_id', a.transfer_id, 'reason', a.reason
@@ -89,6 +83,4 @@ as $$
   select e.occurred_at, 'error ' || e.code, e.endpoint, e.context || jsonb_build_object('count', e.count)
   from ops.error_log as e where e.request_id = p_request_id
 $$;
-comment on function ops.trace(text, timestamptz, interval) is
-  'Everything that a request did, as far as the database knows: order by at. A job is looked for among those that were
-accepted within p_within of p_at.';
+comment on function ops.trace(text) is 'Everything that a request did, as far as the database knows: order by at.';

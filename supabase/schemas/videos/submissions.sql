@@ -107,6 +107,20 @@ begin
 end;
 $$;
 
+-- Where a job is, or was last; null before its first submission.
+create function videos.provider_of(p_job_id uuid)
+returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select s.provider from videos.submissions as s where s.job_id = p_job_id order by s.claimed_at desc limit 1
+  );
+end;
+$$;
+
 -- How long the answer to a job's request is waited for; null where no request is on its way.
 create function videos.sending_until(p_job_id uuid)
 returns timestamptz

@@ -42,6 +42,7 @@ Deno.test("a user is shown with credits, jobs and the newest 20 actions", async 
   assert.deepEqual(profile, {
     user_id: user,
     is_guest: true,
+    email: null,
     display_name: "Ada",
     language: "tr",
     theme_preference: "system",

@@ -18,6 +18,17 @@ export const transactionKinds = [
   "merge",
 ] as const;
 
+/** An entry of a user's account. */
+export const Transaction = z.object({
+  id: z.uuid(),
+  /** Signed. */
+  amount: z.int(),
+  kind: z.enum(transactionKinds),
+  balance_after: credits,
+  job_id: z.nullable(z.uuid()),
+  created_at: timestamp,
+});
+
 export const Credits = z.object({
   credits_remaining: credits,
   /** In escrow, for the jobs that run. */
@@ -26,14 +37,6 @@ export const Credits = z.object({
   /** Within the next 30 days, soonest first. */
   expiring: z.array(z.object({ credits: z.int().check(z.positive()), expires_at: timestamp })),
   /** A page of them, newest first. */
-  transactions: z.array(z.object({
-    id: z.uuid(),
-    /** Signed. */
-    amount: z.int(),
-    kind: z.enum(transactionKinds),
-    balance_after: credits,
-    job_id: z.nullable(z.uuid()),
-    created_at: timestamp,
-  })),
+  transactions: z.array(Transaction),
 });
 export type Credits = z.infer<typeof Credits>;

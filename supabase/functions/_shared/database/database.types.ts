@@ -59,6 +59,10 @@ export type Database = {
         };
         Returns: Json;
       };
+      "admin_search": {
+        Args: { "p_admin_id": string; "p_query": string; "p_session_id"?: string };
+        Returns: Json;
+      };
       "admin_stats": {
         Args: { "p_admin_id": string; "p_session_id"?: string; "p_span": string };
         Returns: Json;
@@ -235,6 +239,21 @@ export type Database = {
         Returns: Json;
       };
       "get_admin_flags": { Args: { "p_admin_id": string; "p_session_id"?: string }; Returns: Json };
+      "get_admin_jobs": {
+        Args: {
+          "p_admin_id": string;
+          "p_after"?: Json;
+          "p_error_code"?: string;
+          "p_job_id"?: string;
+          "p_limit": number;
+          "p_model_id"?: string;
+          "p_provider"?: string;
+          "p_session_id"?: string;
+          "p_status"?: string;
+          "p_user_id"?: string;
+        };
+        Returns: Json;
+      };
       "get_admin_limits": { Args: { "p_admin_id": string; "p_session_id"?: string }; Returns: Json };
       "get_admin_queue": {
         Args: {
@@ -441,6 +460,16 @@ export type Database = {
       };
       "patch_user_profile": {
         Args: { "p_changes": Json; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
+      "post_admin_jobs": {
+        Args: {
+          "p_admin_id": string;
+          "p_job_id": string;
+          "p_reason": string;
+          "p_request_id": string;
+          "p_session_id"?: string;
+        };
         Returns: Json;
       };
       "post_admin_queue": {

@@ -1,6 +1,8 @@
 /** What the domain shows to the operator, and what the requests of admins have in common. */
 import * as z from "zod/mini";
 import { Profile } from "../accounts/contract.ts";
+import { Transaction, transactionKinds } from "../credits/contract.ts";
+import { Purchase } from "../purchases/contract.ts";
 import { userText } from "../request/user-text.ts";
 
 export const Reason = userText(500, { lines: "several", minCharacters: 3 });
@@ -49,7 +51,20 @@ const adminActions = [
   "change_limit",
   "change_rule",
   "acknowledge_alert",
+  "change_flag",
+  "read_prompt",
 ] as const;
+
+export const AdminAction = z.object({
+  id: z.uuid(),
+  action: z.enum(adminActions),
+  /** Null where it was done by hand in the dashboard. */
+  admin_id: z.nullable(z.guid()),
+  amount: z.nullable(z.int()),
+  reason: z.string(),
+  job_id: z.nullable(z.uuid()),
+  created_at: timestamp,
+});
 
 export const AdministeredUser = z.object({
   // The rest is the user's own affair: whoever has their token can buy for them.
@@ -65,6 +80,7 @@ export const AdministeredUser = z.object({
     {
       /** Null once Auth knows them no more. */
       is_guest: z.nullable(z.boolean()),
+      email: z.nullable(z.string()),
       is_banned: z.boolean(),
       closed_at: z.nullable(timestamp),
       /** Who this guest became. */
@@ -81,16 +97,40 @@ export const AdministeredUser = z.object({
     waits_for: z.nullable(z.enum(["legal_hold", "jobs", "uploads", "worker"])),
   })),
   /** The newest 20. */
-  recent_actions: z.array(z.object({
-    id: z.uuid(),
-    action: z.enum(adminActions),
-    /** Null where it was done by hand in the dashboard. */
-    admin_id: z.nullable(z.guid()),
-    amount: z.nullable(z.int()),
-    reason: z.string(),
-    job_id: z.nullable(z.uuid()),
-    created_at: timestamp,
+  recent_actions: z.array(AdminAction),
+  /** What is not spent, in the order in which it will be; 50 at most. */
+  lots: z.array(z.object({
+    lot_id: z.int(),
+    amount: z.int().check(z.positive()),
+    remaining: z.int().check(z.positive()),
+    expires_at: z.nullable(timestamp),
+    /** Bought for no money, in the store's sandbox. */
+    is_sandbox: z.boolean(),
   })),
+  /** What moved their credits: the newest 50. */
+  statement: z.array(z.extend(Transaction, {
+    /** As their own, and what a closed account leaves behind. */
+    kind: z.enum([...transactionKinds, "forfeit"]),
+  })),
+  /** The newest 20. */
+  purchases: z.array(z.extend(Purchase, {
+    status: z.enum([...Purchase.shape.status.options, "not_credited"]),
+    /** Why it is not credited. */
+    reason: z.nullable(z.string()),
+    environment: z.enum(["production", "sandbox"]),
+  })),
+  /** Where they are signed in, the one that was used last first; 20 at most. */
+  sessions: z.array(z.object({
+    created_at: timestamp,
+    last_used_at: timestamp,
+    user_agent: z.nullable(z.string()),
+  })),
+  devices: z.object({
+    /** Those that notifications are sent to. */
+    registered: count,
+    /** When they, or a guest whom they were, first got a device's credits. */
+    first_granted_at: z.nullable(timestamp),
+  }),
 });
 export type AdministeredUser = z.infer<typeof AdministeredUser>;
 
