@@ -108,7 +108,7 @@ const actions: Record<Action, { label: string; title: string; done: string; abou
   unban: { label: "Unban", title: "Unban the user", done: "The user is not banned any more.", about: "" },
   hold: {
     label: "Keep as evidence",
-    title: "Keep the data of the user",
+    title: "Keep as evidence what there is of the user",
     done: "The user's data are kept.",
     about: "What they delete is hidden, and kept, until the hold is lifted. They are not told.",
   },
