@@ -1,7 +1,7 @@
 /** All that there is of a job, on one page. */
 import { useSignal } from "@preact/signals";
 import { Change } from "../parts/change.tsx";
-import { creditsOf, moneyOf, numberOf, Status, Time } from "../parts/figures.tsx";
+import { creditsOf, durationOf, moneyOf, numberOf, Status, Time } from "../parts/figures.tsx";
 import { JobLink, JobState, UserLink } from "../parts/links.tsx";
 import { List } from "../parts/list.tsx";
 import { useLoaded } from "../parts/load.ts";
@@ -32,9 +32,10 @@ export function Job({ id }: { id: string }) {
 }
 
 function Facts({ story, changed }: { story: Story; changed: () => void }) {
-  const { job, files, admin_actions } = story;
+  const { job, files, postings, admin_actions } = story;
   const prompt = useSignal<{ text: string | null } | null>(null);
   const video = files.find(({ kind }) => kind === "video")?.url ?? null;
+  const held = Math.abs(postings.find(({ kind }) => kind === "hold")?.amount ?? 0);
   const isCompleted = job.status === "completed";
   const isRefunded = admin_actions.some(({ action }) => action === "refund_credits");
   return (
@@ -57,7 +58,7 @@ function Facts({ story, changed }: { story: Story; changed: () => void }) {
         <dt>Model</dt>
         <dd>{job.model_name}</dd>
         <dt>Size</dt>
-        <dd>{Object.values(job.settings).join(", ") || "as the model has it"}</dd>
+        <dd>{sizeOf(job.settings)}</dd>
         <dt>Provider</dt>
         <dd>{job.provider ?? "none yet"}</dd>
         <dt>Credits</dt>
@@ -109,13 +110,13 @@ function Facts({ story, changed }: { story: Story; changed: () => void }) {
         {isCompleted && isRefunded ? <Status>refunded</Status> : (
           <Refund
             userId={job.user_id}
-            amount={Math.max(1, job.credits_used)}
+            amount={held}
             {...(isCompleted && { jobId: job.job_id })}
             changed={changed}
           >
             {!isCompleted && (
               <p>
-                It has no video, so the {creditsOf(job.credits_used)} that it{" "}
+                It has no video, so the {creditsOf(held)} that it{" "}
                 {job.completed_at === null ? "holds come" : "held came"}{" "}
                 back by themselves. What you give is given beside them, to the user.
               </p>
@@ -125,6 +126,12 @@ function Facts({ story, changed }: { story: Story; changed: () => void }) {
       </div>
     </>
   );
+}
+
+function sizeOf({ duration_seconds, resolution, aspect_ratio }: Story["job"]["settings"]): string {
+  const length = duration_seconds === undefined ? undefined : durationOf(duration_seconds);
+  return [length, resolution, aspect_ratio].filter((part) => part !== undefined).join(", ") ||
+    "the model's own";
 }
 
 function Lists(story: Story) {
@@ -163,7 +170,6 @@ function Lists(story: Story) {
         rows={story.submissions}
         rowKey={({ submission_id }) => submission_id}
         columns={[
-          { title: "Submission", cell: ({ submission_id }) => <span class="id">{submission_id}</span> },
           { title: "To", cell: ({ provider, provider_model }) => `${provider}: ${provider_model}` },
           { title: "State", cell: ({ state }) => state },
           { title: "The provider's request", cell: ({ request_id }) => request_id ?? "–" },
@@ -172,6 +178,7 @@ function Lists(story: Story) {
           { title: "Sent", cell: ({ claimed_at }) => <Time at={claimed_at} /> },
           { title: "Accepted", cell: ({ accepted_at }) => <Time at={accepted_at} /> },
           { title: "Ended", cell: ({ ended_at }) => <Time at={ended_at} /> },
+          { title: "Submission", cell: ({ submission_id }) => <span class="id">{submission_id}</span> },
         ]}
       />
       <List

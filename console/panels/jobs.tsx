@@ -53,21 +53,21 @@ function JobList() {
               columns={[
                 { title: "Job", cell: ({ job_id }) => <JobLink id={job_id} /> },
                 { title: "State", cell: ({ status }) => <JobState status={status} /> },
-                {
-                  title: "Stage",
-                  cell: ({ stage, is_deleted }) => is_deleted ? `${stage}, deleted by its user` : stage,
-                },
+                { title: "Accepted", cell: ({ created_at }) => <Time at={created_at} /> },
                 { title: "Error", cell: ({ error_code }) => <Only name="error_code" value={error_code} /> },
-                { title: "User", cell: ({ user_id }) => <UserLink id={user_id} /> },
+                { title: "Provider", cell: ({ provider }) => <Only name="provider" value={provider} /> },
                 {
                   title: "Model",
                   cell: ({ model_id, model_name }) => (
                     <Only name="model_id" value={model_id}>{model_name}</Only>
                   ),
                 },
-                { title: "Provider", cell: ({ provider }) => <Only name="provider" value={provider} /> },
                 { title: "Credits", isNumber: true, cell: ({ credits_used }) => numberOf(credits_used) },
-                { title: "Accepted", cell: ({ created_at }) => <Time at={created_at} /> },
+                { title: "User", cell: ({ user_id }) => <UserLink id={user_id} /> },
+                {
+                  title: "Stage",
+                  cell: ({ stage, is_deleted }) => is_deleted ? `${stage}, deleted by its user` : stage,
+                },
                 { title: "Ended", cell: ({ completed_at }) => <Time at={completed_at} /> },
               ]}
             />

@@ -164,6 +164,9 @@ const formats: Record<Stat["unit"], (value: number) => string> = {
   cents: moneyOf,
 };
 
+/** Where one expects them so: red and green. */
+const colours: Readonly<Record<string, number>> = { failed: 1, completed: 2 };
+
 /** Which of several of a name it is. */
 function labelOf({ labels: { outcome, movement, provider, quantile } }: Pick<Stat, "labels">): string {
   return outcome ?? movement ?? provider ??
@@ -177,7 +180,10 @@ function Went({ from, to, step_seconds, series, totals }: Stats) {
       return {
         title,
         unit: shown[0]?.unit,
-        lines: shown.map((stat) => ({ name: labelOf(stat), values: stat.values })),
+        lines: shown.map(({ values, ...stat }) => {
+          const name = labelOf(stat);
+          return { name, values, colour: colours[name] };
+        }),
       };
     }), [series]);
   return (
@@ -186,31 +192,28 @@ function Went({ from, to, step_seconds, series, totals }: Stats) {
         From <Time at={from} /> to <Time at={to} />, in steps of{" "}
         {durationOf(step_seconds)}, of which the last goes on.
       </p>
-      <Table
-        caption="In all"
-        rows={totals}
-        rowKey={(stat) => `${stat.name} ${labelOf(stat)}`}
-        columns={[
-          { title: "In all", cell: (stat) => `${names[stat.name]}: ${labelOf(stat)}` },
-          {
-            title: "Figure",
-            isNumber: true,
-            cell: ({ unit, value }) => value === null ? "–" : formats[unit](value),
-          },
-        ]}
-      />
-      {plots.map(({ title, unit, lines }) =>
-        unit === undefined ? <p key={title} class="empty">{title}: nothing.</p> : (
-          <Plot
-            key={title}
-            title={title}
-            from={from}
-            stepSeconds={step_seconds}
-            series={lines}
-            format={formats[unit]}
-          />
-        )
-      )}
+      <dl class="totals">
+        {totals.map((stat) => (
+          <div key={`${stat.name} ${labelOf(stat)}`}>
+            <dt>{names[stat.name]}: {labelOf(stat)}</dt>
+            <dd>{stat.value === null ? "–" : formats[stat.unit](stat.value)}</dd>
+          </div>
+        ))}
+      </dl>
+      <div class="plots">
+        {plots.map(({ title, unit, lines }) =>
+          unit === undefined ? <p key={title} class="empty">{title}: nothing.</p> : (
+            <Plot
+              key={title}
+              title={title}
+              from={from}
+              stepSeconds={step_seconds}
+              series={lines}
+              format={formats[unit]}
+            />
+          )
+        )}
+      </div>
     </>
   );
 }

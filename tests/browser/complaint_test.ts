@@ -6,7 +6,7 @@ import { signInWithPassword } from "../e2e/support/backend.ts";
 import { bodyOf, errorOf } from "../e2e/support/answer.ts";
 import { AcceptedVideo } from "../../supabase/functions/_shared/videos/contract.ts";
 import { ended, generate, kling, referenceOf, submissionIs } from "../e2e/support/videos.ts";
-import { assertAccessible } from "./support/accessibility.ts";
+import { assertFits } from "./support/accessibility.ts";
 import { browserTest, startConsole } from "./support/console.ts";
 
 const tested = shared(startConsole);
@@ -96,7 +96,7 @@ browserTest(
     assert.match(await facts.innerText(), new RegExp(`processing.*\\n[^]*${sent.request}[^]*${named}`));
     await page.getByRole("row", { name: sent.provider_request }).getByText("fal: fal-ai").waitFor();
     assert(!(await page.content()).includes("endless river"), "the prompt is nobody's to read by the way");
-    await assertAccessible(page);
+    await assertFits(page);
 
     await page.getByRole("button", { name: `Refund the user ${user.id}` }).click();
     const dialog = page.getByRole("dialog");
@@ -110,7 +110,7 @@ browserTest(
     const statement = page.getByRole("region", { name: "Statement" }).first();
     await statement.getByRole("row", { name: /refund \+4 10/ }).waitFor();
     await statement.getByRole("row", { name: new RegExp(`hold -4 6 ${jobId}`) }).waitFor();
-    await assertAccessible(page);
+    await assertFits(page);
 
     await change(page, `Adjust the credits of the user ${user.id}`, "Adjust", {
       Credits: "-3",

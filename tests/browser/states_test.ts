@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { Route } from "playwright-core";
 import { shared } from "../shared.ts";
-import { assertAccessible } from "./support/accessibility.ts";
+import { assertAccessible, assertFits } from "./support/accessibility.ts";
 import { browserTest, startConsole } from "./support/console.ts";
 
 const tested = shared(startConsole);
@@ -81,7 +81,7 @@ browserTest(
       await page.getByText(empty).first().waitFor();
       assert.equal(await panel.getByRole("alert").count(), 0);
       assert.equal(await panel.getAttribute("aria-busy"), "false");
-      await assertAccessible(page);
+      await assertFits(page);
     }
   },
 );
