@@ -117,6 +117,8 @@ browserTest(
       Reason: "Sold twice by mistake",
     });
     await statement.getByRole("row", { name: /adjustment -3 7/ }).waitFor();
+    await change(page, `Refund the user ${user.id}`, "Refund", { Credits: "2", Reason: "For the trouble" });
+    await statement.getByRole("row", { name: /refund \+2 9/ }).waitFor();
     await change(page, `Ban the user ${user.id}`, "Ban", { Reason: "Sells videos of real people" });
     await page.getByRole("region", { name: `User ${user.id}` }).getByText("banned").first().waitFor();
     errorOf(await user.call("user-profile"), "ERR_4017");
@@ -130,9 +132,10 @@ browserTest(
     });
     await page.getByRole("button", { name: `Keep as evidence what there is of the user ${user.id}` })
       .waitFor();
-    assert.deepEqual((await actionsOf(user.id)).slice(-6), [
+    assert.deepEqual((await actionsOf(user.id)).slice(-7), [
       { action: "refund_credits", amount: 4, reason: "It has been stuck since noon", job_id: null },
       { action: "adjust_credits", amount: -3, reason: "Sold twice by mistake", job_id: null },
+      { action: "refund_credits", amount: 2, reason: "For the trouble", job_id: null },
       { action: "ban", amount: null, reason: "Sells videos of real people", job_id: null },
       { action: "unban", amount: null, reason: "It was somebody else", job_id: null },
       { action: "hold", amount: null, reason: "The police asked", job_id: null },
