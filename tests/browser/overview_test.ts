@@ -220,6 +220,9 @@ browserTest(
     select 'delete_files', gen_random_uuid(), 5, 0, core.now() - interval '90 minutes', core.now() - interval '90 minutes',
       case when n < 3 then core.now() end
     from generate_series(1, 3) as n`;
+    await sql`
+    insert into videos.spending (provider, day, cents) values ('fal', (core.now() at time zone 'UTC')::date, 1234)
+    on conflict (provider, day) do update set cents = excluded.cents`;
     await sql`update videos.providers as p set breaker = 'open' where p.name = 'fal'`;
     await page.reload();
     await page.getByRole("row", { name: /^provider fal .* Connections are refused nobody$/ }).waitFor();
