@@ -1232,8 +1232,7 @@ export interface components {
             /** Format: uuid */
             user_id: string;
             status: components["schemas"]["JobStatus"];
-            /** @enum {string} */
-            stage: "queued" | "submitted" | "generating" | "storing" | "done";
+            stage: components["schemas"]["JobStage"];
             /** Format: uuid */
             model_id: string;
             model_name: string;
@@ -1321,8 +1320,7 @@ export interface components {
                 /** Format: date-time */
                 expires_at: string | null;
                 reason: string | null;
-                /** @enum {string} */
-                environment: "production" | "sandbox";
+                environment: components["schemas"]["StoreEnvironment"];
             }[];
             sessions: {
                 /** Format: date-time */
@@ -1680,8 +1678,7 @@ export interface components {
                     /** Format: uuid */
                     user_id: string;
                     status: components["schemas"]["JobStatus"];
-                    /** @enum {string} */
-                    stage: "queued" | "submitted" | "generating" | "storing" | "done";
+                    stage: components["schemas"]["JobStage"];
                     /** Format: uuid */
                     model_id: string;
                     model_name: string;
@@ -1959,6 +1956,8 @@ export interface components {
         } & {
             [key: string]: components["schemas"]["InputValue"];
         };
+        /** @enum {string} */
+        JobStage: "queued" | "submitted" | "generating" | "storing" | "done";
         /** @enum {string} */
         JobStatus: "pending" | "processing" | "completed" | "failed" | "cancelled";
         LatestExport: {
@@ -2426,6 +2425,8 @@ export interface components {
             test?: true;
         };
         Statement: string;
+        /** @enum {string} */
+        StoreEnvironment: "production" | "sandbox";
         Subscription: {
             product_id: string;
             /** @enum {string} */
@@ -2538,8 +2539,7 @@ export interface components {
             /** Format: date-time */
             completed_at: string | null;
             progress: {
-                /** @enum {string} */
-                stage: "queued" | "submitted" | "generating" | "storing" | "done";
+                stage: components["schemas"]["JobStage"];
                 percent: number | null;
             };
             next_poll_seconds: number | null;

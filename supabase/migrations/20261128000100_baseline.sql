@@ -15853,6 +15853,7 @@ $$;
 
 -- Jobs as the operator sees them: without the prompt, and without whatever else their user wrote but the app's name for them.
 
+-- One of a list.
 create function ops.job_json(p_job videos.jobs)
 returns jsonb
 language sql

@@ -2,7 +2,7 @@ import * as z from "zod/mini";
 import { exampleIds } from "../_shared/endpoint/example-ids.ts";
 import { AdminAction, Reason, UserId } from "../_shared/ops/contract.ts";
 import { pageQuery } from "../_shared/request/cursor.ts";
-import { Job, jobStages, JobStatus } from "../_shared/videos/contract.ts";
+import { Job, JobStage, JobStatus } from "../_shared/videos/contract.ts";
 
 const timestamp = z.iso.datetime({ precision: 3 });
 const id = z.guid().check(z.toLowerCase());
@@ -36,7 +36,7 @@ export const AdministeredJob = z.object({
   job_id: z.uuid(),
   user_id: z.guid(),
   status: JobStatus,
-  stage: z.enum(jobStages),
+  stage: JobStage,
   model_id: z.uuid(),
   model_name: z.string(),
   /** Where it is, or was last; null before its first submission. */

@@ -1,12 +1,12 @@
 import * as z from "zod/mini";
-import { Job, jobStages, Video } from "../_shared/videos/contract.ts";
+import { Job, JobStage, Video } from "../_shared/videos/contract.ts";
 
 export const VideoStatusQuery = z.strictObject({ job_id: z.guid().check(z.toLowerCase()) });
 export type VideoStatusQuery = z.infer<typeof VideoStatusQuery>;
 
 const progress = {
   progress: z.object({
-    stage: z.enum(jobStages),
+    stage: JobStage,
     percent: z.nullable(z.int().check(z.minimum(0), z.maximum(100))),
   }),
   /** Null where the job has ended. */

@@ -69,6 +69,43 @@ Deno.test("a user is shown with credits, jobs and the newest 20 actions", async 
   assert.equal((await readUser(sql, admin, crypto.randomUUID())).error, "ERR_4007");
 });
 
+Deno.test("a user is shown with e-mail, lots, statement, purchases, sessions and devices, and with no address or token", async () => {
+  const [admin, user] = [await createAdmin(sql), await signUp(sql)];
+  await sql`select accounts.admit(${user}), credits.add(${user}, 50, 'grant', ${`given:${user}`})`;
+  await customersJob(sql, user, "completed");
+  await sql`
+    insert into auth.sessions (id, user_id, user_agent, ip)
+    values (gen_random_uuid(), ${user}, 'An app', '198.51.100.7')`;
+  await sql`insert into devices.grants (user_id, granted_at) values (${user}, '2026-11-20T12:00:00Z')`;
+  await sql`select notify.register_token(${user}, ${"ab".repeat(32)}, 'sandbox')`;
+  await sql`
+    insert into purchases.transactions (
+      environment, transaction_id, original_transaction_id, product_id, kind, quantity, purchased_at, signed_at,
+      is_family_shared, is_upgraded, is_free_trial, owner_id, reason, created_at
+    )
+    values ('sandbox', ${user}::text::char(36), 'o', 'gone', 'consumable', 1, now(), now(), false, false, false, ${user},
+      'unknown_product', now())`;
+  const { data } = await readUser(sql, admin, user);
+  assert.partialDeepStrictEqual(data, {
+    user: { email: `${user}@example.com`, is_guest: false },
+    lots: [{ amount: 50, remaining: 46, expires_at: null, is_sandbox: false }],
+    statement: [{ kind: "hold", amount: -4, balance_after: 46 }, {
+      kind: "grant",
+      amount: 50,
+      balance_after: 50,
+    }],
+    purchases: [{
+      product_id: "gone",
+      status: "not_credited",
+      reason: "unknown_product",
+      environment: "sandbox",
+    }],
+    sessions: [{ user_agent: "An app" }],
+    devices: { registered: 1, first_granted_at: "2026-11-20T12:00:00.000Z" },
+  });
+  assert.doesNotMatch(JSON.stringify(data), /198\.51\.100\.7|abababab/);
+});
+
 Deno.test("a closed account is shown as what is left of it", async () => {
   const [admin, user] = [await createAdmin(sql), await createCustomer(sql, 5)];
   await sql`update accounts.users set closed_at = core.now() where id = ${user}`;

@@ -139,7 +139,8 @@ export async function requestAbout(backend: Backend, guest: Guest, operation: Op
   if (text.includes(exampleIds.upload)) {
     return exampleRequest(operation, { upload: (await sendUpload(guest)).upload_id });
   }
-  const owner = text.includes(exampleIds.user) ? await backend.signIn(100) : guest;
+  const isOfAnother = text.includes(exampleIds.user) || operation.auth === "admin";
+  const owner = isOfAnother ? await backend.signIn(100) : guest;
   if (!text.includes(exampleIds.job)) return exampleRequest(operation, { user: owner.id });
   const isRunning = aboutRunningJobs.includes(operation.operation);
   if (isRunning) await backend.stack.simulators.fal.control.rules({ outcome: "never" });

@@ -8,7 +8,7 @@ import { exampleIds } from "../endpoint/example-ids.ts";
 import { isErrorCode } from "../errors/error-codes.ts";
 import { languages } from "../errors/languages.ts";
 import { exampleReport, Report } from "../ops/reports.ts";
-import { exampleJob, Job, jobStages } from "../videos/contract.ts";
+import { exampleJob, Job, JobStage } from "../videos/contract.ts";
 
 /** A title and a body of each language; placeholders are members of the event's data. They avoid plurals, and hold no prompt. */
 const words = z.object({ title: z.string(), body: z.string() });
@@ -40,7 +40,7 @@ const timestamp = z.iso.datetime({ precision: 3 });
 
 const Progress = z.strictObject({
   job_id: z.uuid(),
-  stage: z.enum(jobStages),
+  stage: JobStage,
   percent: z.nullable(z.int().check(z.minimum(0), z.maximum(100))),
 });
 

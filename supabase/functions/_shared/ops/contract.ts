@@ -2,7 +2,7 @@
 import * as z from "zod/mini";
 import { Profile } from "../accounts/contract.ts";
 import { Transaction, transactionKinds } from "../credits/contract.ts";
-import { Purchase } from "../purchases/contract.ts";
+import { Purchase, StoreEnvironment } from "../purchases/contract.ts";
 import { userText } from "../request/user-text.ts";
 
 export const Reason = userText(500, { lines: "several", minCharacters: 3 });
@@ -117,7 +117,7 @@ export const AdministeredUser = z.object({
     status: z.enum([...Purchase.shape.status.options, "not_credited"]),
     /** Why it is not credited. */
     reason: z.nullable(z.string()),
-    environment: z.enum(["production", "sandbox"]),
+    environment: StoreEnvironment,
   })),
   /** Where they are signed in, the one that was used last first; 20 at most. */
   sessions: z.array(z.object({

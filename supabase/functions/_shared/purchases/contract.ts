@@ -6,6 +6,9 @@ const timestamp = z.iso.datetime({ precision: 3 });
 const productId = z.string().check(z.minLength(1), z.maxLength(200));
 const transactionId = z.string().check(z.minLength(1), z.maxLength(40));
 
+/** Of the App Store: purchases in the sandbox cost nothing. */
+export const StoreEnvironment = z.enum(["production", "sandbox"]);
+
 export const productKinds = ["consumable", "subscription"] as const;
 
 /** What the app offers, in the App Store's name and price. */

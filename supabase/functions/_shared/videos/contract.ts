@@ -182,7 +182,7 @@ export const RefusedItem = z.object({ index: z.int().check(z.nonnegative()), err
 export const JobError = z.nullable(Failure);
 
 /** Where a job is, for whoever watches it. */
-export const jobStages = ["queued", "submitted", "generating", "storing", "done"] as const;
+export const JobStage = z.enum(["queued", "submitted", "generating", "storing", "done"]);
 
 export const Job = z.object({
   job_id: z.uuid(),
