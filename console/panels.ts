@@ -4,6 +4,7 @@ import { Jobs } from "./panels/jobs.tsx";
 import { Limits } from "./panels/limits.tsx";
 import { Overview } from "./panels/overview.tsx";
 import { Search } from "./panels/search.tsx";
+import { Try } from "./panels/try.tsx";
 import { Users } from "./panels/users.tsx";
 
 export interface PanelEntry {
@@ -19,4 +20,5 @@ export const panels: readonly PanelEntry[] = [
   { name: "jobs", title: "Jobs", View: Jobs },
   { name: "users", title: "Users", View: Users },
   { name: "limits", title: "Limits", View: Limits },
+  { name: "try", title: "Try it", View: Try },
 ];
