@@ -1823,23 +1823,19 @@ export interface components {
             to: string;
             step_seconds: number;
             series: {
-                /** @enum {string} */
-                name: "jobs_accepted" | "jobs_ended" | "completion_seconds" | "credits" | "provider_cents";
+                name: components["schemas"]["StatName"];
                 labels: {
                     [key: string]: string;
                 };
-                /** @enum {string} */
-                unit: "jobs" | "seconds" | "credits" | "cents";
+                unit: components["schemas"]["StatUnit"];
                 values: (number | null)[];
             }[];
             totals: {
-                /** @enum {string} */
-                name: "jobs_accepted" | "jobs_ended" | "completion_seconds" | "credits" | "provider_cents";
+                name: components["schemas"]["StatName"];
                 labels: {
                     [key: string]: string;
                 };
-                /** @enum {string} */
-                unit: "jobs" | "seconds" | "credits" | "cents";
+                unit: components["schemas"]["StatUnit"];
                 value: number | null;
             }[];
             now: {
@@ -2425,6 +2421,10 @@ export interface components {
             test?: true;
         };
         Statement: string;
+        /** @enum {string} */
+        StatName: "jobs_accepted" | "jobs_ended" | "completion_seconds" | "credits" | "provider_cents";
+        /** @enum {string} */
+        StatUnit: "jobs" | "seconds" | "credits" | "cents";
         /** @enum {string} */
         StoreEnvironment: "production" | "sandbox";
         Subscription: {
