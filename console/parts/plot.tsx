@@ -9,6 +9,8 @@ export interface Series {
   readonly name: string;
   /** One for each step; null where nothing is known of it. */
   readonly values: readonly (number | null)[];
+  /** Which of style.css's; its place among the series where it is not said. */
+  readonly colour?: number | undefined;
 }
 
 interface PlotProps {
@@ -61,11 +63,12 @@ function draw(element: HTMLElement, { from, stepSeconds, series, format }: PlotP
       ],
       series: [
         { label: "Time", value: (_, second) => second === null ? "–" : at(both, second) },
-        ...series.map(({ name }, index) => ({
+        ...series.map(({ name, values, colour: chosen }, index) => ({
           label: name,
-          stroke: colour(element, `--series-${index % 6}`),
+          stroke: colour(element, `--series-${(chosen ?? index) % 6}`),
           width: 2,
-          points: { show: times.length < 2 },
+          // A line joins no value that stands alone.
+          points: { show: values.length < 2 || values.includes(null) },
           value: (_: uPlot, value: number | null) => value === null ? "–" : format(value),
         })),
       ],

@@ -5,6 +5,7 @@ import { announcement } from "../parts/announce.ts";
 import { session, signOut } from "../session/session.ts";
 import { SignIn } from "../session/sign-in.tsx";
 import { href, route } from "./route.ts";
+import { SearchField } from "./search-field.tsx";
 import { ThemeChoice } from "./theme.tsx";
 
 /** The panel that the address names; the first where it names none. */
@@ -52,6 +53,7 @@ export function Shell() {
       </a>
       <header>
         <span class="name">Kinora</span>
+        <SearchField />
         <ThemeChoice />
         <span class="who">{now.email}</span>
         <button type="button" onClick={signOut}>Sign out</button>

@@ -14,3 +14,15 @@ export async function assertAccessible(page: Page): Promise<void> {
     await page.title(),
   );
 }
+
+/** Fails where the page itself is scrolled to the side, at 320 px. */
+export async function assertFits(page: Page): Promise<void> {
+  const wide = page.viewportSize();
+  await page.setViewportSize({ width: 320, height: 900 });
+  const overflow = await page.locator("html").evaluate((html: { scrollWidth: number; clientWidth: number }) =>
+    html.scrollWidth - html.clientWidth
+  );
+  assert.equal(overflow, 0, `${await page.title()} at 320 px`);
+  await assertAccessible(page);
+  if (wide !== null) await page.setViewportSize(wide);
+}
