@@ -353,6 +353,19 @@ begin
 end;
 $$;
 
+create function core.run_soon(p_name text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Has a task run at the next tick: what it waits for is there. One that runs now runs again. Locks: the task, which a clock
+-- holds for a moment.
+begin
+  update core.scheduled_tasks as t set next_run_at = least(t.next_run_at, core.now()) where t.name = p_name;
+end;
+$$;
+
 create function core.report_failure(p_task core.scheduled_tasks, p_subject text, p_error text)
 returns void
 language plpgsql
@@ -7828,6 +7841,28 @@ return jsonb_build_object(
   'inputs', (p_model).inputs
 );
 
+-- A model as the operator sees it: who gets the prompt, `providers_json` says.
+create function videos.record_json(p_model videos.models)
+returns jsonb
+language sql
+stable
+return videos.model_json(p_model) - 'processed_by' || jsonb_build_object('is_available', (p_model).is_available);
+
+-- The providers of a model in the order in which they are asked, and whether they get jobs now.
+create function videos.providers_json(p_model_id uuid)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'provider', p.provider, 'is_enabled', v.is_enabled, 'breaker', v.breaker, 'cost_cents', p.cost_cents
+  ) order by p.preference), '[]')
+  from videos.model_providers as p
+  join videos.providers as v on v.name = p.provider
+  where p.model_id = p_model_id
+$$;
+
 -- How many models are offered that nobody can make now: of their providers none is among p_providers, null being all,
 -- enabled, and without an open breaker.
 create function videos.models_without_provider(p_providers text[])
@@ -10328,7 +10363,8 @@ select core.keep_rows_out_of_logs('devices.app_transactions');
 
 -- ops: the operator's room. In this order: flags.sql, evaluation.sql, errors.sql, alerts.sql, metric-types.sql, metrics.sql,
 -- retention.sql, admins.sql, flag-changes.sql, credits.sql, safety.sql, views.sql, trace.sql, alert-metrics.sql,
--- alert-rules.sql, incidents.sql, alert-changes.sql, purchases.sql, metric-views.sql, reports.sql, upkeep.sql, exposures.sql.
+-- alert-rules.sql, alert-actions.sql, incidents.sql, alert-changes.sql, purchases.sql, metric-views.sql, reports.sql, upkeep.sql,
+-- exposures.sql.
 
 create schema ops;
 
@@ -10888,12 +10924,13 @@ language sql
 immutable
 return '{
   "@endpoints": [
-    "admin-adjust-credits", "admin-alerts", "admin-flags", "admin-limits", "admin-models", "admin-refund-credits",
-    "admin-reports", "admin-users", "admin-webhook-deliveries", "admin-webhooks", "app-store-notifications",
-    "appeals", "apple-identity-notifications", "cancel-video", "credits", "delete-video-job", "device-check", "flags",
-    "generate-video", "generate-videos", "health", "merge-guest", "metrics", "models", "notifications",
-    "process-jobs", "products", "projects", "provider-webhook", "purchases", "push-tokens", "recover-guest",
-    "reports", "sessions", "takedown-notices", "uploads", "user-export", "user-profile", "video-jobs", "video-status"
+    "admin-adjust-credits", "admin-alerts", "admin-flags", "admin-limits", "admin-models", "admin-products",
+    "admin-refund-credits", "admin-reports", "admin-users", "admin-webhook-deliveries", "admin-webhooks",
+    "app-store-notifications", "appeals", "apple-identity-notifications", "cancel-video", "credits",
+    "delete-video-job", "device-check", "flags", "generate-video", "generate-videos", "health", "merge-guest",
+    "metrics", "models", "notifications", "process-jobs", "products", "projects", "provider-webhook", "purchases",
+    "push-tokens", "recover-guest", "reports", "sessions", "takedown-notices", "uploads", "user-export",
+    "user-profile", "video-jobs", "video-status"
   ],
   "@statuses": [
     "200", "201", "202", "204", "304", "400", "401", "402", "403", "404", "405", "409", "410", "413", "415", "422",
@@ -10906,19 +10943,20 @@ return '{
     "ERR_6002", "ERR_6003", "ERR_6004"
   ],
   "@procedures": [
-    "admin_adjust_credits", "admin_models", "admin_refund_credits", "app_store_notifications", "appeals",
+    "admin_adjust_credits", "admin_refund_credits", "app_store_notifications", "appeals",
     "apple_identity_notifications", "begin_device_check", "cancel_video", "claim_submission", "claim_tasks",
     "credits", "delete_admin_webhooks", "delete_projects", "delete_push_tokens", "delete_sessions", "delete_uploads",
     "delete_user_profile", "delete_video_job", "deliver_inbox", "enter_device_lane", "erase_account",
     "finish_apple_revocation", "finish_consumption", "finish_export", "finish_export_deletion",
     "finish_notification_history", "finish_push", "finish_webhook_delivery", "flags", "generate_video",
-    "generate_videos", "get_admin_alerts", "get_admin_flags", "get_admin_limits", "get_admin_reports",
-    "get_admin_users", "get_admin_webhook_deliveries", "get_admin_webhooks", "get_notifications", "get_projects",
-    "get_purchases", "get_sessions", "get_uploads", "get_user_profile", "grant_device_credits", "health",
-    "keep_apple_token", "keep_signed_urls", "leave_device_lane", "load_consumption", "load_erasure", "load_export",
-    "load_export_page", "load_notification_history", "load_upload", "load_upload_files", "merge_guest", "metrics",
-    "models", "patch_admin_alerts", "patch_admin_flags", "patch_admin_limits", "patch_admin_reports",
-    "patch_admin_webhooks", "patch_notifications", "patch_projects", "patch_uploads", "patch_user_profile",
+    "generate_videos", "get_admin_alerts", "get_admin_flags", "get_admin_limits", "get_admin_models",
+    "get_admin_products", "get_admin_reports", "get_admin_users", "get_admin_webhook_deliveries",
+    "get_admin_webhooks", "get_notifications", "get_projects", "get_purchases", "get_sessions", "get_uploads",
+    "get_user_profile", "grant_device_credits", "health", "keep_apple_token", "keep_signed_urls", "leave_device_lane",
+    "load_consumption", "load_erasure", "load_export", "load_export_page", "load_notification_history", "load_upload",
+    "load_upload_files", "merge_guest", "metrics", "models", "patch_admin_alerts", "patch_admin_flags",
+    "patch_admin_limits", "patch_admin_models", "patch_admin_products", "patch_admin_reports", "patch_admin_webhooks",
+    "patch_notifications", "patch_projects", "patch_uploads", "patch_user_profile", "post_admin_products",
     "post_admin_users", "post_admin_webhook_deliveries", "post_admin_webhooks", "post_projects", "post_purchases",
     "post_push_tokens", "post_uploads", "products", "provider_webhook", "record_cancel", "record_device_intent",
     "record_error", "record_files_deleted", "record_fingerprint", "record_image", "record_metrics",
@@ -11219,7 +11257,8 @@ create type ops.admin_action as enum (
   'make_admin', 'remove_admin', 'refund_credits', 'adjust_credits', 'enable_model', 'disable_model', 'ban', 'unban',
   'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal', 'refund_removal', 'hold', 'lift_hold',
   'create_webhook', 'change_webhook', 'rotate_webhook_secret', 'delete_webhook',
-  'switch_flag', 'change_limit', 'change_rule', 'acknowledge_alert', 'change_flag'
+  'switch_flag', 'change_limit', 'change_rule', 'acknowledge_alert', 'change_flag',
+  'create_product', 'change_product'
 );
 
 -- The one place for free text about users: the ledger has none.
@@ -12850,8 +12889,8 @@ $$;
 
 -- supabase/schemas/ops/alert-rules.sql
 
--- Rules: what is measured, what is too much of it, and what is done about it. The operator writes thresholds and actions,
--- and a metric is one of a closed set.
+-- Rules: what is measured, what is too much of it, and which alerts follow; alert-actions.sql has what is done about it. The
+-- operator writes thresholds and actions, and a metric is one of a closed set.
 
 create type ops.alert_action as enum (
   'notify', -- tells
@@ -12900,25 +12939,6 @@ create table ops.alert_rules (
 alter table ops.alert_rules enable row level security;
 comment on table ops.alert_rules is 'What is measured, what is too much, and what is done then; a change counts from the next minute on.';
 
--- What rules have done and not undone. Several may do the same thing: it is undone with the last of them. A rule that has
--- done something stays until that is undone: nothing else would know of it.
-create table ops.alert_actions (
-  rule text not null references ops.alert_rules,
-  subject text not null,
-  action ops.alert_action not null check (action <> 'notify'),
-  -- The policy or the flag.
-  target text not null,
-  percent integer,
-  -- Whether it was us who turned the flag off, and nobody decided about it before or since.
-  is_ours boolean not null default true,
-  acted_at timestamptz not null,
-  primary key (rule, subject, action, target),
-  check ((action = 'throttle') = (percent is not null))
-);
-alter table ops.alert_actions enable row level security;
-create index alert_actions_target on ops.alert_actions (action, target);
-comment on table ops.alert_actions is 'Which limits are lowered, and which flags are off, by which rule.';
-
 -- How bad a value is by a rule; null where it is well.
 create function ops.level_of(p_rule ops.alert_rules, p_value numeric)
 returns ops.alert_level
@@ -12929,140 +12949,6 @@ return case
   when case when (p_rule).is_low_bad then p_value <= (p_rule).critical else p_value >= (p_rule).critical end then 'critical'
   when case when (p_rule).is_low_bad then p_value <= (p_rule).warning else p_value >= (p_rule).warning end then 'warning'
 end::ops.alert_level;
-
-create function ops.act(p_rule ops.alert_rules, p_subject text)
-returns void
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Does what a rule does about a subject. A second call changes nothing. Locks: targets, in the order of their names.
-declare
-  v_target text;
-  v_others boolean;
-  v_is_ours boolean;
-begin
-  if p_rule.action = 'throttle' then
-    for v_target in select distinct p.name from unnest(p_rule.policies) as p (name) order by p.name loop
-      perform ops.lock_target('throttle', v_target);
-      insert into ops.alert_actions (rule, subject, action, target, percent, acted_at)
-      values (p_rule.name, p_subject, 'throttle', v_target, p_rule.throttle_percent, core.now())
-      on conflict (rule, subject, action, target) do update set percent = excluded.percent;
-      perform ops.apply_throttle(v_target);
-    end loop;
-  elsif p_rule.action = 'shutdown' then
-    for v_target in
-      select distinct replace(f.name, '{subject}', p_subject) from unnest(p_rule.flags) as f (name) order by 1
-    loop
-      perform ops.lock_target('shutdown', v_target);
-      continue when exists (
-        select from ops.alert_actions as a
-        where a.rule = p_rule.name and a.subject = p_subject and a.action = 'shutdown' and a.target = v_target
-      );
-      select bool_or(a.is_ours) into v_others
-      from ops.alert_actions as a
-      where a.action = 'shutdown' and a.target = v_target;
-      v_is_ours := ops.set_switch(v_target, false, null, format('by the alert rule %s: %s', p_rule.name, p_subject));
-      insert into ops.alert_actions (rule, subject, action, target, is_ours, acted_at)
-      values (p_rule.name, p_subject, 'shutdown', v_target, v_is_ours or coalesce(v_others, false), core.now());
-      if v_is_ours then
-        -- Whichever is the last of them to end turns it on.
-        update ops.alert_actions as a set is_ours = true
-        where a.action = 'shutdown' and a.target = v_target and not a.is_ours;
-      end if;
-    end loop;
-  end if;
-end;
-$$;
-
-create function ops.undo(p_rule text, p_subject text)
-returns void
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Undoes what a rule has done about a subject, but for what another has done as well, and for a flag that was off before.
--- A second call changes nothing. Locks: targets, in the order of their names → flags → what was done.
-declare
-  v_action ops.alert_actions;
-begin
-  for v_action in
-    select a.* from ops.alert_actions as a where a.rule = p_rule and a.subject = p_subject order by a.action, a.target
-  loop
-    perform ops.lock_target(v_action.action, v_action.target);
-    -- Before what was done, as whoever turns it on by hand has it.
-    perform from ops.feature_flags as f where v_action.action = 'shutdown' and f.key = v_action.target for no key update;
-    delete from ops.alert_actions as a
-    where (a.rule, a.subject, a.action, a.target) = (v_action.rule, v_action.subject, v_action.action, v_action.target)
-    returning a.* into v_action;
-    continue when not found;
-    if v_action.action = 'throttle' then
-      perform ops.apply_throttle(v_action.target);
-    elsif v_action.is_ours then
-      -- Whoever keeps it off is who turns it on in the end.
-      update ops.alert_actions as o set is_ours = true where o.action = 'shutdown' and o.target = v_action.target;
-      continue when found;
-      perform ops.set_switch(v_action.target, true, null, format('the alert rule %s is over: %s', p_rule, p_subject));
-    end if;
-  end loop;
-end;
-$$;
-
-create function ops.take_over(p_flag text)
-returns void
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Somebody decides about a flag by hand: what rules have done to it is theirs no more, and their end leaves it as it is. The
--- caller has locked the flag. A second call changes nothing. Locks: what was done to it.
-begin
-  update ops.alert_actions as a set is_ours = false
-  where a.action = 'shutdown' and a.target = p_flag and a.is_ours;
-end;
-$$;
-
-create function ops.leave_flag()
-returns trigger
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Whoever turns on what rules have turned off, in whatever way, decides about it. Locks: as ops.take_over.
-begin
-  perform ops.take_over(new.key);
-  return null;
-end;
-$$;
-
-create trigger left_by_rules after update of is_enabled on ops.feature_flags
-  for each row when (new.is_enabled and not old.is_enabled) execute function ops.leave_flag();
-
-create function ops.lock_target(p_action ops.alert_action, p_target text)
-returns void
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Of two who act on the same policy or flag, the second sees what the first did. Locks: the target, of the alerts' locks.
-begin
-  perform pg_advisory_xact_lock(3, hashtext(p_action || ' ' || p_target));
-end;
-$$;
-
-create function ops.apply_throttle(p_policy text)
-returns void
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Gives a policy what the strictest rule leaves of it. The caller has locked the target. Locks: the policy.
-begin
-  perform guard.throttle(p_policy, coalesce((
-    select min(a.percent) from ops.alert_actions as a where a.action = 'throttle' and a.target = p_policy
-  ), 100));
-end;
-$$;
 
 create function ops.judge(p_rule ops.alert_rules, p_measured ops.measurement)
 returns void
@@ -13248,6 +13134,163 @@ begin
   loop
     perform ops.undo(v_row.rule, v_row.subject);
   end loop;
+end;
+$$;
+
+-- supabase/schemas/ops/alert-actions.sql
+
+-- What rules do beside telling: they lower limits and turn flags off, until what they are about is over.
+
+-- What rules have done and not undone. Several may do the same thing: it is undone with the last of them. A rule that has
+-- done something stays until that is undone: nothing else would know of it.
+create table ops.alert_actions (
+  rule text not null references ops.alert_rules,
+  subject text not null,
+  action ops.alert_action not null check (action <> 'notify'),
+  -- The policy or the flag.
+  target text not null,
+  percent integer,
+  -- Whether it was us who turned the flag off, and nobody decided about it before or since.
+  is_ours boolean not null default true,
+  acted_at timestamptz not null,
+  primary key (rule, subject, action, target),
+  check ((action = 'throttle') = (percent is not null))
+);
+alter table ops.alert_actions enable row level security;
+create index alert_actions_target on ops.alert_actions (action, target);
+comment on table ops.alert_actions is 'Which limits are lowered, and which flags are off, by which rule.';
+
+create function ops.act(p_rule ops.alert_rules, p_subject text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Does what a rule does about a subject. A second call changes nothing. Locks: targets, in the order of their names.
+declare
+  v_target text;
+  v_others boolean;
+  v_is_ours boolean;
+begin
+  if p_rule.action = 'throttle' then
+    for v_target in select distinct p.name from unnest(p_rule.policies) as p (name) order by p.name loop
+      perform ops.lock_target('throttle', v_target);
+      insert into ops.alert_actions (rule, subject, action, target, percent, acted_at)
+      values (p_rule.name, p_subject, 'throttle', v_target, p_rule.throttle_percent, core.now())
+      on conflict (rule, subject, action, target) do update set percent = excluded.percent;
+      perform ops.apply_throttle(v_target);
+    end loop;
+  elsif p_rule.action = 'shutdown' then
+    for v_target in
+      select distinct replace(f.name, '{subject}', p_subject) from unnest(p_rule.flags) as f (name) order by 1
+    loop
+      perform ops.lock_target('shutdown', v_target);
+      continue when exists (
+        select from ops.alert_actions as a
+        where a.rule = p_rule.name and a.subject = p_subject and a.action = 'shutdown' and a.target = v_target
+      );
+      select bool_or(a.is_ours) into v_others
+      from ops.alert_actions as a
+      where a.action = 'shutdown' and a.target = v_target;
+      v_is_ours := ops.set_switch(v_target, false, null, format('by the alert rule %s: %s', p_rule.name, p_subject));
+      insert into ops.alert_actions (rule, subject, action, target, is_ours, acted_at)
+      values (p_rule.name, p_subject, 'shutdown', v_target, v_is_ours or coalesce(v_others, false), core.now());
+      if v_is_ours then
+        -- Whichever is the last of them to end turns it on.
+        update ops.alert_actions as a set is_ours = true
+        where a.action = 'shutdown' and a.target = v_target and not a.is_ours;
+      end if;
+    end loop;
+  end if;
+end;
+$$;
+
+create function ops.undo(p_rule text, p_subject text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Undoes what a rule has done about a subject, but for what another has done as well, and for a flag that was off before.
+-- A second call changes nothing. Locks: targets, in the order of their names → flags → what was done.
+declare
+  v_action ops.alert_actions;
+begin
+  for v_action in
+    select a.* from ops.alert_actions as a where a.rule = p_rule and a.subject = p_subject order by a.action, a.target
+  loop
+    perform ops.lock_target(v_action.action, v_action.target);
+    -- Before what was done, as whoever turns it on by hand has it.
+    perform from ops.feature_flags as f where v_action.action = 'shutdown' and f.key = v_action.target for no key update;
+    delete from ops.alert_actions as a
+    where (a.rule, a.subject, a.action, a.target) = (v_action.rule, v_action.subject, v_action.action, v_action.target)
+    returning a.* into v_action;
+    continue when not found;
+    if v_action.action = 'throttle' then
+      perform ops.apply_throttle(v_action.target);
+    elsif v_action.is_ours then
+      -- Whoever keeps it off is who turns it on in the end.
+      update ops.alert_actions as o set is_ours = true where o.action = 'shutdown' and o.target = v_action.target;
+      continue when found;
+      perform ops.set_switch(v_action.target, true, null, format('the alert rule %s is over: %s', p_rule, p_subject));
+    end if;
+  end loop;
+end;
+$$;
+
+create function ops.take_over(p_flag text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Somebody decides about a flag by hand: what rules have done to it is theirs no more, and their end leaves it as it is. The
+-- caller has locked the flag. A second call changes nothing. Locks: what was done to it.
+begin
+  update ops.alert_actions as a set is_ours = false
+  where a.action = 'shutdown' and a.target = p_flag and a.is_ours;
+end;
+$$;
+
+create function ops.leave_flag()
+returns trigger
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whoever turns on what rules have turned off, in whatever way, decides about it. Locks: as ops.take_over.
+begin
+  perform ops.take_over(new.key);
+  return null;
+end;
+$$;
+
+create trigger left_by_rules after update of is_enabled on ops.feature_flags
+  for each row when (new.is_enabled and not old.is_enabled) execute function ops.leave_flag();
+
+create function ops.lock_target(p_action ops.alert_action, p_target text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Of two who act on the same policy or flag, the second sees what the first did. Locks: the target, of the alerts' locks.
+begin
+  perform pg_advisory_xact_lock(3, hashtext(p_action || ' ' || p_target));
+end;
+$$;
+
+create function ops.apply_throttle(p_policy text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Gives a policy what the strictest rule leaves of it. The caller has locked the target. Locks: the policy.
+begin
+  perform guard.throttle(p_policy, coalesce((
+    select min(a.percent) from ops.alert_actions as a where a.action = 'throttle' and a.target = p_policy
+  ), 100));
 end;
 $$;
 
@@ -13492,6 +13535,15 @@ stable
 return jsonb_build_object(
   'product_id', (p_product).product_id, 'kind', (p_product).kind, 'name', (p_product).name,
   'description', (p_product).description, 'credits', (p_product).credits, 'is_featured', (p_product).is_featured
+);
+
+-- A product as the operator sees it, and as it is written down.
+create function purchases.record_json(p_product purchases.products)
+returns jsonb
+language sql
+stable
+return purchases.product_json(p_product) || jsonb_build_object(
+  'trial_credits', (p_product).trial_credits, 'is_available', (p_product).is_available, 'position', (p_product).position
 );
 
 -- supabase/schemas/purchases/transactions.sql
@@ -14283,6 +14335,27 @@ begin
     end
   limit p_limit;
 end;
+$$;
+
+-- Up to p_limit purchases that wait for their product, as the operator sees them: the oldest of each product and kind, then
+-- the next of each, so that one that many have bought hides no other.
+create function purchases.waiting_for_product(p_limit integer)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'transaction_id', w.transaction_id, 'environment', w.environment, 'product_id', w.product_id, 'kind', w.kind,
+    'quantity', w.quantity, 'user_id', w.owner_id, 'purchased_at', core.to_iso(w.purchased_at)
+  ) order by w.number, w.purchased_at, w.id), '[]')
+  from (
+    select t.*, row_number() over (partition by t.product_id, t.kind order by t.purchased_at, t.id) as number
+    from purchases.transactions as t
+    where t.reason = 'unknown_product'
+    order by number, t.purchased_at, t.id
+    limit p_limit
+  ) as w
 $$;
 
 create function purchases.settle_mended(p_id uuid)
@@ -15599,7 +15672,33 @@ grant execute on function api.admin_adjust_credits to service_role;
 
 -- supabase/schemas/api/admin-models.sql
 
-create function api.admin_models(
+create function api.get_admin_models(p_admin_id uuid, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Every model, offered or not, in the order of the operator: `data` is `{ models }`, each as videos.record_json has it, with
+-- `providers`. Counts against `admin`. Locks: rate-limit row.
+declare
+  v_caller record;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-models', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  return guard.answer(jsonb_build_object('models', (
+    select coalesce(jsonb_agg(
+      videos.record_json(m) || jsonb_build_object('providers', videos.providers_json(m.id)) order by m.position, m.id
+    ), '[]')
+    from videos.models as m
+  )), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.get_admin_models to service_role;
+
+create function api.patch_admin_models(
   p_admin_id uuid, p_request_id text, p_model_id uuid, p_is_available boolean, p_reason text,
   p_session_id uuid default null
 )
@@ -15609,8 +15708,7 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Offers a model or takes it out of the catalogue. `data` is the model as the catalogue has it, with
--- `is_available` and without `processed_by`. model/not-available for an unknown model. A second call changes nothing and writes
+-- Offers a model or takes it out of the catalogue: `data` is the model as videos.record_json has it. model/not-available for an unknown model. A second call changes nothing and writes
 -- nothing. Counts against `admin`. Locks: rate-limit row → model.
 declare
   v_caller record;
@@ -15631,20 +15729,17 @@ begin
     return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_caller.limits);
   end if;
   if v_model.is_available <> p_is_available then
-    update videos.models as m set is_available = p_is_available where m.id = p_model_id;
+    update videos.models as m set is_available = p_is_available where m.id = p_model_id returning m.* into v_model;
     insert into ops.admin_actions (action, admin_id, model_id, reason, request_id, created_at)
     values (
       (case when p_is_available then 'enable_model' else 'disable_model' end)::ops.admin_action, p_admin_id, p_model_id,
       p_reason, p_request_id, core.now()
     );
   end if;
-  return guard.answer(
-    videos.model_json(v_model) - 'processed_by' || jsonb_build_object('is_available', p_is_available), v_caller.limits,
-    v_caller.language
-  );
+  return guard.answer(videos.record_json(v_model), v_caller.limits, v_caller.language);
 end;
 $$;
-grant execute on function api.admin_models to service_role;
+grant execute on function api.patch_admin_models to service_role;
 
 -- supabase/schemas/api/admin-refund-credits.sql
 
@@ -19563,3 +19658,144 @@ begin
 end;
 $$;
 grant execute on function api.patch_admin_flags to service_role;
+
+-- supabase/schemas/api/admin-products.sql
+
+create function api.get_admin_products(p_admin_id uuid, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- What is sold and what was, in the order of the operator, and 50 purchases at most that wait for a product: `data` is
+-- `{ products, waiting }`, as purchases.record_json and purchases.waiting_for_product have them. Counts against `admin`.
+-- Locks: rate-limit row.
+declare
+  v_caller record;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-products', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  return guard.answer(jsonb_build_object(
+    'products', (
+      select coalesce(jsonb_agg(purchases.record_json(p) order by p.position, p.product_id), '[]') from purchases.products as p
+    ),
+    'waiting', purchases.waiting_for_product(50)
+  ), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.get_admin_products to service_role;
+
+create function api.post_admin_products(
+  p_admin_id uuid, p_request_id text, p_product_id text, p_kind text, p_name text, p_description text, p_credits bigint,
+  p_reason text, p_trial_credits bigint default 0, p_is_available boolean default true, p_is_featured boolean default false,
+  p_position integer default 0, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Adds a product: `data` is it, as purchases.record_json has it. What waits for it is credited from the next tick on.
+-- resource/wrong-state (`exists`) for an id that is there, as in a second call. Counts against `admin`. Locks: rate-limit
+-- row → the table against others that change it → the scheduled task.
+declare
+  v_caller record;
+  v_refusal jsonb;
+  v_product purchases.products;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-products', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  -- Whoever credits only reads it, and does not wait.
+  lock table purchases.products in share row exclusive mode;
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  insert into purchases.products (
+    product_id, kind, name, description, credits, trial_credits, is_available, is_featured, position
+  )
+  values (
+    p_product_id, p_kind::purchases.product_kind, p_name, p_description, p_credits, p_trial_credits, p_is_available,
+    p_is_featured, p_position
+  )
+  on conflict do nothing
+  returning * into v_product;
+  if v_product.product_id is null then
+    return guard.in_language(
+      guard.refusal('resource/wrong-state', '{"status": "exists"}', v_caller.limits), v_caller.language
+    );
+  end if;
+  perform core.run_soon('credit_purchases');
+  insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
+  values (
+    'create_product', p_admin_id, 'product ' || p_product_id,
+    jsonb_build_object('before', null, 'after', purchases.record_json(v_product)), p_reason, p_request_id, core.now()
+  );
+  return guard.answer(purchases.record_json(v_product), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.post_admin_products to service_role;
+
+create function api.patch_admin_products(
+  p_admin_id uuid, p_request_id text, p_product_id text, p_reason text, p_kind text default null, p_name text default null,
+  p_description text default null, p_credits bigint default null, p_trial_credits bigint default null,
+  p_is_available boolean default null, p_is_featured boolean default null, p_position integer default null,
+  p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Changes what is given of a product: `data` is it as it is then. What was credited stays as it was; what waits for a product
+-- of this kind is credited from the next tick on. resource/not-found for one that is not there. A second call changes nothing
+-- and writes nothing. Counts against `admin`. Locks: rate-limit row → the table against others that change it → the scheduled
+-- task.
+declare
+  v_caller record;
+  v_refusal jsonb;
+  v_before purchases.products;
+  v_after purchases.products;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-products', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  lock table purchases.products in share row exclusive mode;
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  select p.* into v_before from purchases.products as p where p.product_id = p_product_id;
+  if v_before.product_id is null then
+    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+  end if;
+  update purchases.products as p
+  set kind = coalesce(p_kind::purchases.product_kind, p.kind), name = coalesce(p_name, p.name),
+      description = coalesce(p_description, p.description), credits = coalesce(p_credits, p.credits),
+      trial_credits = coalesce(p_trial_credits, p.trial_credits), is_available = coalesce(p_is_available, p.is_available),
+      is_featured = coalesce(p_is_featured, p.is_featured), position = coalesce(p_position, p.position)
+  where p.product_id = p_product_id
+  returning p.* into v_after;
+  if v_after is distinct from v_before then
+    perform core.run_soon('credit_purchases');
+    insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
+    values (
+      'change_product', p_admin_id, 'product ' || p_product_id,
+      jsonb_build_object('before', purchases.record_json(v_before), 'after', purchases.record_json(v_after)),
+      p_reason, p_request_id, core.now()
+    );
+  end if;
+  return guard.answer(purchases.record_json(v_after), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.patch_admin_products to service_role;

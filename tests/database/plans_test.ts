@@ -174,6 +174,7 @@ Deno.test("a purchase, its refund and what Apple tells of it read no table of pu
       `select purchases.unhandled(500)`,
       `select purchases.mended(500)`,
       `select purchases.alert_waiting()`,
+      `select purchases.waiting_for_product(50)`,
       `select * from ops.purchases where user_id = '${user}'`,
       `select * from ops.purchases where transaction_id = '77'`,
     ]),

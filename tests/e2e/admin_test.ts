@@ -4,7 +4,7 @@ import { totpCode } from "../../local/platform/auth/factors.ts";
 import { decodeJwt } from "jose";
 import * as z from "zod";
 import { AdministeredUser, MovedCredits } from "../../supabase/functions/_shared/ops/contract.ts";
-import { ChangeModelResponse } from "../../supabase/functions/admin-models/schema.ts";
+import { AdminModelsResponse, ChangeModelResponse } from "../../supabase/functions/admin-models/schema.ts";
 import { ModelsResponse } from "../../supabase/functions/models/schema.ts";
 import { type Answer, bodyOf, errorOf } from "./support/answer.ts";
 import { type Guest, startBackend } from "./support/backend.ts";
@@ -50,6 +50,12 @@ Deno.test("a model that an admin takes away is gone from the catalogue, and for 
   const guest = await backend.signIn(priceOfKling);
   const model = bodyOf(await changeModel(false), 200, ChangeModelResponse);
   assert.deepEqual([model.id, model.is_available], [kling, false]);
+  const shown = bodyOf(await admin.call("admin-models"), 200, AdminModelsResponse).models
+    .find(({ id }) => id === kling);
+  assert(shown !== undefined);
+  const { providers, ...rest } = shown;
+  assert.deepEqual(rest, model);
+  assert.deepEqual(providers[0], { provider: "fal", is_enabled: true, breaker: "closed", cost_cents: 35 });
 
   const { models } = bodyOf(await guest.call("models"), 200, ModelsResponse);
   assert(!models.some(({ id }) => id === kling));

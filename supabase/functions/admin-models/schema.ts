@@ -13,3 +13,18 @@ export const ChangeModelResponse = z.extend(z.omit(Model, { processed_by: true }
   is_available: z.boolean(),
 });
 export type ChangeModelResponse = z.infer<typeof ChangeModelResponse>;
+
+export const AdminModelsResponse = z.object({
+  models: z.array(z.extend(ChangeModelResponse, {
+    /** In the order in which they are asked. */
+    providers: z.array(z.object({
+      provider: z.string(),
+      is_enabled: z.boolean(),
+      /** While it is `open`, it gets no jobs; `half_open`, one at a time. */
+      breaker: z.enum(["closed", "open", "half_open"]),
+      /** US cents a video, or a second of it, as the model is priced. */
+      cost_cents: z.number().check(z.nonnegative()),
+    })),
+  })),
+});
+export type AdminModelsResponse = z.infer<typeof AdminModelsResponse>;

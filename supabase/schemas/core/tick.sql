@@ -100,6 +100,19 @@ begin
 end;
 $$;
 
+create function core.run_soon(p_name text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Has a task run at the next tick: what it waits for is there. One that runs now runs again. Locks: the task, which a clock
+-- holds for a moment.
+begin
+  update core.scheduled_tasks as t set next_run_at = least(t.next_run_at, core.now()) where t.name = p_name;
+end;
+$$;
+
 create function core.report_failure(p_task core.scheduled_tasks, p_subject text, p_error text)
 returns void
 language plpgsql

@@ -2,7 +2,8 @@ create type ops.admin_action as enum (
   'make_admin', 'remove_admin', 'refund_credits', 'adjust_credits', 'enable_model', 'disable_model', 'ban', 'unban',
   'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal', 'refund_removal', 'hold', 'lift_hold',
   'create_webhook', 'change_webhook', 'rotate_webhook_secret', 'delete_webhook',
-  'switch_flag', 'change_limit', 'change_rule', 'acknowledge_alert', 'change_flag'
+  'switch_flag', 'change_limit', 'change_rule', 'acknowledge_alert', 'change_flag',
+  'create_product', 'change_product'
 );
 
 -- The one place for free text about users: the ledger has none.

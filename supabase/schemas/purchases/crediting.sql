@@ -237,6 +237,27 @@ begin
 end;
 $$;
 
+-- Up to p_limit purchases that wait for their product, as the operator sees them: the oldest of each product and kind, then
+-- the next of each, so that one that many have bought hides no other.
+create function purchases.waiting_for_product(p_limit integer)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'transaction_id', w.transaction_id, 'environment', w.environment, 'product_id', w.product_id, 'kind', w.kind,
+    'quantity', w.quantity, 'user_id', w.owner_id, 'purchased_at', core.to_iso(w.purchased_at)
+  ) order by w.number, w.purchased_at, w.id), '[]')
+  from (
+    select t.*, row_number() over (partition by t.product_id, t.kind order by t.purchased_at, t.id) as number
+    from purchases.transactions as t
+    where t.reason = 'unknown_product'
+    order by number, t.purchased_at, t.id
+    limit p_limit
+  ) as w
+$$;
+
 create function purchases.settle_mended(p_id uuid)
 returns void
 language plpgsql

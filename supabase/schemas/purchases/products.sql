@@ -35,3 +35,12 @@ return jsonb_build_object(
   'product_id', (p_product).product_id, 'kind', (p_product).kind, 'name', (p_product).name,
   'description', (p_product).description, 'credits', (p_product).credits, 'is_featured', (p_product).is_featured
 );
+
+-- A product as the operator sees it, and as it is written down.
+create function purchases.record_json(p_product purchases.products)
+returns jsonb
+language sql
+stable
+return purchases.product_json(p_product) || jsonb_build_object(
+  'trial_credits', (p_product).trial_credits, 'is_available', (p_product).is_available, 'position', (p_product).position
+);

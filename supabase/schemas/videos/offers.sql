@@ -194,6 +194,28 @@ return jsonb_build_object(
   'inputs', (p_model).inputs
 );
 
+-- A model as the operator sees it: who gets the prompt, `providers_json` says.
+create function videos.record_json(p_model videos.models)
+returns jsonb
+language sql
+stable
+return videos.model_json(p_model) - 'processed_by' || jsonb_build_object('is_available', (p_model).is_available);
+
+-- The providers of a model in the order in which they are asked, and whether they get jobs now.
+create function videos.providers_json(p_model_id uuid)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'provider', p.provider, 'is_enabled', v.is_enabled, 'breaker', v.breaker, 'cost_cents', p.cost_cents
+  ) order by p.preference), '[]')
+  from videos.model_providers as p
+  join videos.providers as v on v.name = p.provider
+  where p.model_id = p_model_id
+$$;
+
 -- How many models are offered that nobody can make now: of their providers none is among p_providers, null being all,
 -- enabled, and without an open breaker.
 create function videos.models_without_provider(p_providers text[])

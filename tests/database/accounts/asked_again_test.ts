@@ -78,10 +78,10 @@ const procedures: Record<string, Procedure> = {
     call: (sql, { userId, other }) =>
       sql`select api.admin_adjust_credits(${userId}, ${key()}, 'f', 'request', ${other}, 1, 'a test') as answer`,
   },
-  admin_models: {
+  patch_admin_models: {
     waitsFor: "nobody",
     call: (sql, { userId }) =>
-      sql`select api.admin_models(${userId}, 'request', ${cheapModel}, true, 'a test') as answer`,
+      sql`select api.patch_admin_models(${userId}, 'request', ${cheapModel}, true, 'a test') as answer`,
   },
   appeals: {
     waitsFor: "nobody",
@@ -189,6 +189,30 @@ const procedures: Record<string, Procedure> = {
     waitsFor: "nobody",
     call: (sql, { userId }) =>
       sql`select api.patch_admin_flags(${userId}, 'request', 'generation', 'a test', true) as answer`,
+  },
+  get_admin_models: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) => sql`select api.get_admin_models(${userId}) as answer`,
+  },
+  get_admin_products: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) => sql`select api.get_admin_products(${userId}) as answer`,
+  },
+  post_admin_products: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) =>
+      sql`select api.post_admin_products(
+        ${userId}, 'request', ${key()}, 'consumable', 'A pack', 'Of credits', 1, 'a test') as answer`,
+  },
+  patch_admin_products: {
+    waitsFor: "nobody",
+    call: async (sql, { userId }) => {
+      await sql`
+        insert into purchases.products (product_id, kind, name, description, credits)
+        values ('a', 'consumable', 'A pack', '', 1) on conflict do nothing`;
+      return await sql<{ answer: { error?: string } }[]>`
+        select api.patch_admin_products(${userId}, 'request', 'a', 'a test', p_credits => 1) as answer`;
+    },
   },
   get_admin_reports: {
     waitsFor: "nobody",

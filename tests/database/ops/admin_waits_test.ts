@@ -31,12 +31,24 @@ const waits: Readonly<Record<string, Waiting>> = {
   "a model": {
     hold: (holder) => holder`select from videos.models as m where m.id = ${cheapModel} for update`,
     call: (sql, admin) =>
-      sql`select api.admin_models(${admin}, 'request', ${cheapModel}, false, 'a test') ->> 'error' as error`,
+      sql`select api.patch_admin_models(${admin}, 'request', ${cheapModel}, false, 'a test') ->> 'error' as error`,
   },
   "a rule of alerts": {
     hold: (holder) => holder`select from ops.alert_rules as r where r.name = 'spending' for update`,
     call: (sql, admin) =>
       sql`select api.patch_admin_alerts(${admin}, 'request', 'a test', p_rule => 'spending', p_warning => 1) ->> 'error' as error`,
+  },
+  "those who add products": {
+    hold: (holder) => holder`lock table purchases.products in share row exclusive mode`,
+    call: (sql, admin) =>
+      sql`select api.post_admin_products(
+        ${admin}, 'request', 'another', 'consumable', 'A pack', 'Of credits', 1, 'a test') ->> 'error' as error`,
+  },
+  "a product": {
+    hold: (holder) => holder`update purchases.products set credits = 2 where product_id = 'credits_10'`,
+    call: (sql, admin) =>
+      sql`select api.patch_admin_products(
+        ${admin}, 'request', 'credits_10', 'a test', p_credits => 1) ->> 'error' as error`,
   },
   "those who add webhooks": {
     hold: (holder) => holder`lock table webhooks.webhooks in share row exclusive mode`,

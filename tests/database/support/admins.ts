@@ -136,7 +136,7 @@ export async function changeModel(
   isAvailable: boolean,
 ): Promise<AdminAnswer<{ id: string; is_available: boolean }>> {
   const { answer } = await first(sql<{ answer: AdminAnswer<{ id: string; is_available: boolean }> }[]>`
-    select api.admin_models(${adminId}, 'request', ${modelId}, ${isAvailable}, 'for a reason') as answer`);
+    select api.patch_admin_models(${adminId}, 'request', ${modelId}, ${isAvailable}, 'for a reason') as answer`);
   return answer;
 }
 

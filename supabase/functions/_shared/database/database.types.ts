@@ -22,17 +22,6 @@ export type Database = {
         };
         Returns: Json;
       };
-      "admin_models": {
-        Args: {
-          "p_admin_id": string;
-          "p_is_available": boolean;
-          "p_model_id": string;
-          "p_reason": string;
-          "p_request_id": string;
-          "p_session_id"?: string;
-        };
-        Returns: Json;
-      };
       "admin_refund_credits": {
         Args: {
           "p_admin_id": string;
@@ -220,6 +209,8 @@ export type Database = {
       };
       "get_admin_flags": { Args: { "p_admin_id": string; "p_session_id"?: string }; Returns: Json };
       "get_admin_limits": { Args: { "p_admin_id": string; "p_session_id"?: string }; Returns: Json };
+      "get_admin_models": { Args: { "p_admin_id": string; "p_session_id"?: string }; Returns: Json };
+      "get_admin_products": { Args: { "p_admin_id": string; "p_session_id"?: string }; Returns: Json };
       "get_admin_reports": {
         Args: {
           "p_admin_id": string;
@@ -367,6 +358,35 @@ export type Database = {
         };
         Returns: Json;
       };
+      "patch_admin_models": {
+        Args: {
+          "p_admin_id": string;
+          "p_is_available": boolean;
+          "p_model_id": string;
+          "p_reason": string;
+          "p_request_id": string;
+          "p_session_id"?: string;
+        };
+        Returns: Json;
+      };
+      "patch_admin_products": {
+        Args: {
+          "p_admin_id": string;
+          "p_credits"?: number;
+          "p_description"?: string;
+          "p_is_available"?: boolean;
+          "p_is_featured"?: boolean;
+          "p_kind"?: string;
+          "p_name"?: string;
+          "p_position"?: number;
+          "p_product_id": string;
+          "p_reason": string;
+          "p_request_id": string;
+          "p_session_id"?: string;
+          "p_trial_credits"?: number;
+        };
+        Returns: Json;
+      };
       "patch_admin_reports": {
         Args: {
           "p_admin_id": string;
@@ -415,6 +435,24 @@ export type Database = {
       };
       "patch_user_profile": {
         Args: { "p_changes": Json; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
+      "post_admin_products": {
+        Args: {
+          "p_admin_id": string;
+          "p_credits": number;
+          "p_description": string;
+          "p_is_available"?: boolean;
+          "p_is_featured"?: boolean;
+          "p_kind": string;
+          "p_name": string;
+          "p_position"?: number;
+          "p_product_id": string;
+          "p_reason": string;
+          "p_request_id": string;
+          "p_session_id"?: string;
+          "p_trial_credits"?: number;
+        };
         Returns: Json;
       };
       "post_admin_users": {

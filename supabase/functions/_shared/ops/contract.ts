@@ -49,6 +49,9 @@ const adminActions = [
   "change_limit",
   "change_rule",
   "acknowledge_alert",
+  "change_flag",
+  "create_product",
+  "change_product",
 ] as const;
 
 export const AdministeredUser = z.object({

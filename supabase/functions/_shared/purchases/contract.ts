@@ -7,12 +7,16 @@ const productId = z.string().check(z.minLength(1), z.maxLength(200));
 const transactionId = z.string().check(z.minLength(1), z.maxLength(40));
 
 export const productKinds = ["consumable", "subscription"] as const;
+export const ProductKind = z.enum(productKinds);
+
+/** Where it was bought: in Apple's sandbox no money is paid. */
+export const StoreEnvironment = z.enum(["production", "sandbox"]);
 
 /** What the app offers, in the App Store's name and price. */
 export const Product = z.object({
   /** As in App Store Connect. */
   product_id: productId,
-  kind: z.enum(productKinds),
+  kind: ProductKind,
   name: z.string(),
   description: z.string(),
   /** For one, or for each period. */
