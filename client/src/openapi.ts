@@ -45,6 +45,26 @@ export interface paths {
         patch: operations["patchAdminAlerts"];
         trace?: never;
     };
+    "/admin-errors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What went wrong, newest first, page by page
+         * @description The error log: ERR_5xxx and ERR_6xxx of requests, of the work after them and of the tick, for 30 days, the newest minute first. Of a minute, code and endpoint up to five rows are kept; `count` says how many errors a row stands for. `code`, `endpoint` (or `tick`), `status` (of the answers with such codes) and `request_id` leave out the others. How jobs failed stands in the jobs.
+         */
+        get: operations["getAdminErrors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin-flags": {
         parameters: {
             query?: never;
@@ -145,6 +165,30 @@ export interface paths {
         patch: operations["patchAdminProducts"];
         trace?: never;
     };
+    "/admin-queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the queue has of each kind of task, and its dead letters, newest first, page by page
+         * @description `tasks` are the dead letters, the newest first: tasks that have used all their tries, with what went wrong last. `kind` names those of one kind. `kinds` are all of them with what the queue has of each: what is `due` and for how long the oldest has been, what a worker has (`running`), and how many are `dead`.
+         */
+        get: operations["getAdminQueue"];
+        put?: never;
+        /**
+         * Has a dead letter tried again
+         * @description The task has all its tries again, and the first at once. `ERR_4009` says with `details.status` why not: it is `waiting` or `running`, and so not dead, or it was `replaced` by another of the same kind and subject, which does the same work.
+         */
+        post: operations["postAdminQueue"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin-refund-credits": {
         parameters: {
             query?: never;
@@ -189,6 +233,39 @@ export interface paths {
          * @description Of a case that is open: `keep`, `remove`, or `suspend`, which removes the video and suspends its user; the latter two also of one that is kept or restored. `ground` is what the user is told, `reason` stays with the operator. What is removed has no URL from then on; its bytes are remembered, its files deleted. Of an appeal: `reject`, or `grant`: the video is shown again where its file is there still, else its credits come back; a suspension is lifted by `admin-users`. Another admin's video, or a user who is an admin, can be removed, not suspended: `ERR_4006`, as for one's own. `ERR_4009` with the case's status where that is decided already.
          */
         patch: operations["patchAdminReports"];
+        trace?: never;
+    };
+    "/admin-stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How the last hour, day or month went, step by step, and how things stand
+         * @description `span` is an `hour` in steps of a minute, a `day` in steps of 15 minutes, or a `month` of 30 days in steps of 6 hours. `from` is a whole step in UTC, value i of a series is that of the step that begins i steps later, and the last step goes on. `totals` names the same things, over the whole span. Every figure is what the database has between `from` and `to`, also what was written a moment ago.
+         *
+         *     | name | labels | |
+         *     |---|---|---|
+         *     | `jobs_accepted` | | by when they were accepted |
+         *     | `jobs_ended` | `outcome`: `completed`, `failed`, `cancelled` | by when they ended |
+         *     | `completion_seconds` | `quantile`: `0.5`, `0.95` | from acceptance to the end of what was completed then, in whole seconds; null where nothing was |
+         *     | `credits` | `movement`: `sold` | bought, but in the sandbox |
+         *     | | `granted` | given to new devices |
+         *     | | `spent` | paid for completed videos: captures |
+         *     | | `refunded` | given back: releases of jobs that failed or were cancelled, and refunds of the operator; not adjustments |
+         *     | `provider_cents` | `provider` | US cents, by when the submissions were claimed, but for what is known not to be billed; a provider without any is absent |
+         *
+         *     `now` is how things stand, whatever the span: `oldest_due_task_seconds` is how long the task has waited that is due longest.
+         */
+        get: operations["getAdminStats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/admin-users": {
@@ -1554,12 +1631,68 @@ export interface components {
             incidents: components["schemas"]["Incident"][];
             next_cursor: string | null;
         };
+        GetAdminErrorsResponse: {
+            errors: components["schemas"]["LoggedError"][];
+            next_cursor: string | null;
+        };
         GetAdminLimitsResponse: {
             policies: components["schemas"]["Policy"][];
+        };
+        GetAdminQueueResponse: {
+            kinds: components["schemas"]["QueueKind"][];
+            tasks: components["schemas"]["QueueTask"][];
+            next_cursor: string | null;
         };
         GetAdminReportsResponse: {
             cases: components["schemas"]["SafetyCase"][];
             next_cursor: string | null;
+        };
+        GetAdminStatsResponse: {
+            /** @enum {string} */
+            span: "hour" | "day" | "month";
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            step_seconds: number;
+            series: {
+                /** @enum {string} */
+                name: "jobs_accepted" | "jobs_ended" | "completion_seconds" | "credits" | "provider_cents";
+                labels: {
+                    [key: string]: string;
+                };
+                /** @enum {string} */
+                unit: "jobs" | "seconds" | "credits" | "cents";
+                values: (number | null)[];
+            }[];
+            totals: {
+                /** @enum {string} */
+                name: "jobs_accepted" | "jobs_ended" | "completion_seconds" | "credits" | "provider_cents";
+                labels: {
+                    [key: string]: string;
+                };
+                /** @enum {string} */
+                unit: "jobs" | "seconds" | "credits" | "cents";
+                value: number | null;
+            }[];
+            now: {
+                due_tasks: number;
+                oldest_due_task_seconds: number;
+                dead_tasks: number;
+                jobs_running: number;
+                open_alerts: {
+                    warning: number;
+                    critical: number;
+                };
+                providers: {
+                    provider: string;
+                    is_enabled: boolean;
+                    /** @enum {string} */
+                    breaker: "closed" | "open" | "half_open";
+                    spent_cents_today: number;
+                    cap_cents: number | null;
+                }[];
+            };
         };
         GetSessionsResponse: {
             sessions: {
@@ -1670,6 +1803,25 @@ export interface components {
         ListProductsResponse: {
             products: components["schemas"]["AdminProduct"][];
             waiting: components["schemas"]["WaitingPurchase"][];
+        };
+        LoggedError: {
+            /** Format: date-time */
+            minute: string;
+            /** Format: date-time */
+            at: string;
+            code: string;
+            /** @enum {string} */
+            severity: "info" | "warn" | "error" | "critical";
+            endpoint: string;
+            place: number;
+            message: string | null;
+            context: {
+                [key: string]: unknown;
+            };
+            count: number;
+            /** Format: uuid */
+            user_id: string | null;
+            request_id: string | null;
         };
         MarkReadRequest: {
             ids?: string[] | null;
@@ -1877,6 +2029,13 @@ export interface components {
             throttle_percent: number;
             admits: number;
         };
+        PostAdminQueueRequest: {
+            task_id: number;
+            reason: components["schemas"]["Reason"];
+        };
+        PostAdminQueueResponse: {
+            task: components["schemas"]["QueueTask"];
+        };
         PostUploadsRequest: {
             content_type: components["schemas"]["ImageType"];
             bytes: number;
@@ -1977,6 +2136,30 @@ export interface components {
         PushTokensRequest: {
             token: components["schemas"]["PushToken"];
             environment: components["schemas"]["PushEnvironment"];
+        };
+        QueueKind: {
+            kind: string;
+            due: number;
+            running: number;
+            dead: number;
+            oldest_due_seconds: number;
+        };
+        QueueTask: {
+            task_id: number;
+            kind: string;
+            /** Format: uuid */
+            subject: string;
+            /** Format: uuid */
+            owner_id: string | null;
+            request_id: string | null;
+            attempts: number;
+            last_error: string | null;
+            /** Format: date-time */
+            run_at: string;
+            /** Format: date-time */
+            failed_at: string | null;
+            /** Format: date-time */
+            created_at: string;
         };
         Reason: string;
         RecoverGuestRequest: {
@@ -2892,6 +3075,83 @@ export interface operations {
             503: components["responses"]["ERR_6001"];
         };
     };
+    getAdminErrors: {
+        parameters: {
+            query?: {
+                /** @example 10 */
+                limit?: number;
+                cursor?: string;
+                /** @example ERR_6003 */
+                code?: string;
+                /** @example models */
+                endpoint?: string;
+                status?: string;
+                request_id?: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "errors": [
+                     *         {
+                     *           "minute": "2026-11-21T12:00:00.000Z",
+                     *           "at": "2026-11-21T12:00:07.250Z",
+                     *           "code": "ERR_6003",
+                     *           "severity": "critical",
+                     *           "endpoint": "models",
+                     *           "place": 1,
+                     *           "message": "Unexpected end of JSON input",
+                     *           "context": {
+                     *             "error": {
+                     *               "name": "SyntaxError",
+                     *               "message": "Unexpected end of JSON input"
+                     *             }
+                     *           },
+                     *           "count": 3,
+                     *           "user_id": "8d2f5b1e-0c37-4a86-9a51-2f6f1f8f4c20",
+                     *           "request_id": "req-7f3a"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GetAdminErrorsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
     getAdminFlags: {
         parameters: {
             query?: never;
@@ -3612,6 +3872,154 @@ export interface operations {
             503: components["responses"]["ERR_6001"];
         };
     };
+    getAdminQueue: {
+        parameters: {
+            query?: {
+                /** @example 10 */
+                limit?: number;
+                cursor?: string;
+                /** @example delete_files */
+                kind?: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "kinds": [
+                     *         {
+                     *           "kind": "delete_files",
+                     *           "due": 2,
+                     *           "running": 1,
+                     *           "dead": 1,
+                     *           "oldest_due_seconds": 3.2
+                     *         }
+                     *       ],
+                     *       "tasks": [
+                     *         {
+                     *           "task_id": 4711,
+                     *           "kind": "delete_files",
+                     *           "subject": "0190a6f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b",
+                     *           "owner_id": "8d2f5b1e-0c37-4a86-9a51-2f6f1f8f4c20",
+                     *           "request_id": null,
+                     *           "attempts": 10,
+                     *           "last_error": "storage answered 503",
+                     *           "run_at": "2026-11-21T12:00:00.000Z",
+                     *           "failed_at": "2026-11-21T12:00:00.000Z",
+                     *           "created_at": "2026-11-21T08:00:00.000Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GetAdminQueueResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    postAdminQueue: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "task_id": 4711,
+                 *       "reason": "Storage is back"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PostAdminQueueRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "task": {
+                     *         "task_id": 4711,
+                     *         "kind": "delete_files",
+                     *         "subject": "0190a6f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b",
+                     *         "owner_id": "8d2f5b1e-0c37-4a86-9a51-2f6f1f8f4c20",
+                     *         "request_id": null,
+                     *         "attempts": 10,
+                     *         "last_error": "storage answered 503",
+                     *         "run_at": "2026-11-21T12:00:00.000Z",
+                     *         "failed_at": null,
+                     *         "created_at": "2026-11-21T08:00:00.000Z"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PostAdminQueueResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            409: components["responses"]["ERR_4009"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
     postAdminRefundCredits: {
         parameters: {
             query?: never;
@@ -3843,6 +4251,118 @@ export interface operations {
             409: components["responses"]["ERR_4009"];
             413: components["responses"]["ERR_4013"];
             415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    getAdminStats: {
+        parameters: {
+            query: {
+                /** @example hour */
+                span: "hour" | "day" | "month";
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "span": "hour",
+                     *       "from": "2026-11-21T11:01:00.000Z",
+                     *       "to": "2026-11-21T12:00:30.000Z",
+                     *       "step_seconds": 60,
+                     *       "series": [
+                     *         {
+                     *           "name": "jobs_accepted",
+                     *           "labels": {},
+                     *           "unit": "jobs",
+                     *           "values": [
+                     *             3,
+                     *             0,
+                     *             5
+                     *           ]
+                     *         },
+                     *         {
+                     *           "name": "completion_seconds",
+                     *           "labels": {
+                     *             "quantile": "0.5"
+                     *           },
+                     *           "unit": "seconds",
+                     *           "values": [
+                     *             71,
+                     *             null,
+                     *             64
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "totals": [
+                     *         {
+                     *           "name": "jobs_accepted",
+                     *           "labels": {},
+                     *           "unit": "jobs",
+                     *           "value": 8
+                     *         },
+                     *         {
+                     *           "name": "completion_seconds",
+                     *           "labels": {
+                     *             "quantile": "0.5"
+                     *           },
+                     *           "unit": "seconds",
+                     *           "value": 66
+                     *         }
+                     *       ],
+                     *       "now": {
+                     *         "due_tasks": 2,
+                     *         "oldest_due_task_seconds": 1.5,
+                     *         "dead_tasks": 0,
+                     *         "jobs_running": 4,
+                     *         "open_alerts": {
+                     *           "warning": 1,
+                     *           "critical": 0
+                     *         },
+                     *         "providers": [
+                     *           {
+                     *             "provider": "fal",
+                     *             "is_enabled": true,
+                     *             "breaker": "closed",
+                     *             "spent_cents_today": 1240,
+                     *             "cap_cents": 5000
+                     *           }
+                     *         ]
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GetAdminStatsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
             429: components["responses"]["ERR_4004"];
             500: components["responses"]["ERR_6003"];
             503: components["responses"]["ERR_6001"];

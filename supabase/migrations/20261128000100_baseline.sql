@@ -3704,6 +3704,8 @@ create index tasks_due on queue.tasks (kind, lane, priority, place, run_at) wher
 create index tasks_leased on queue.tasks (kind, lane, leased_until) where leased_until is not null;
 create index tasks_owner on queue.tasks (owner_id, kind) where failed_at is null;
 create index tasks_dead on queue.tasks (subject) where failed_at is not null;
+-- The newest first; the kind stands in it, so that of other kinds no row is read.
+create index tasks_failed_at on queue.tasks (failed_at, id, kind) where failed_at is not null;
 comment on table queue.tasks is 'Work that must survive; a finished task is deleted.';
 
 select core.keep_rows_out_of_logs('queue.tasks');
@@ -4026,6 +4028,35 @@ begin
   return case when found then 'waiting' else 'lost' end;
 end;
 $$;
+
+create function queue.replay(p_task_id bigint)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Has a dead letter tried again, at once and with all its tries. False, and nothing changes, for a task that is not dead, and
+-- where another of its kind and subject is open, which is the same work. Locks: task.
+begin
+  update queue.tasks as t
+  set failed_at = null, uncounted_attempts = t.attempts, run_at = core.now()
+  where t.id = p_task_id and t.failed_at is not null;
+  return found;
+exception when unique_violation then
+  return false;
+end;
+$$;
+
+-- A task, for an admin; without what it is done with, which may be a secret.
+create function queue.task_json(p_task queue.tasks)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'task_id', (p_task).id, 'kind', (p_task).kind, 'subject', (p_task).subject, 'owner_id', (p_task).owner_id,
+  'request_id', (p_task).request_id, 'attempts', (p_task).attempts, 'last_error', (p_task).last_error,
+  'run_at', core.to_iso((p_task).run_at), 'failed_at', core.to_iso((p_task).failed_at), 'created_at', core.to_iso((p_task).created_at)
+);
 
 -- supabase/schemas/queue/claims.sql
 
@@ -6275,6 +6306,7 @@ create index jobs_client_reference on videos.jobs (user_id, client_reference) wh
 create index jobs_project on videos.jobs (project_id, status, created_at desc, id desc)
   where project_id is not null and deleted_at is null;
 create index jobs_completed_at on videos.jobs using brin (completed_at);
+create index jobs_created_at on videos.jobs using brin (created_at) with (autosummarize = on);
 -- The running jobs; those that are storing have no bound.
 create index jobs_running on videos.jobs (due_at) where completed_at is null;
 comment on table videos.jobs is 'Generated videos, from acceptance to the end. An ended status never changes.';
@@ -7440,7 +7472,7 @@ as $$
 -- Gives a submission's cost back to the day on which it was counted, once it is known that the provider does not bill
 -- it; counts it again, today, where it did after all. Once each: a second call changes nothing. Nobody calls it about
 -- what may have been billed, which stays counted. The caller has locked the job. Locks: submission → provider → its
--- spending.
+-- spending → ops.stat_sums.
 declare
   v_submission videos.submissions;
   v_today constant date := (core.now() at time zone 'UTC')::date;
@@ -7464,6 +7496,7 @@ begin
   update videos.submissions as s
   set counted_on = case when p_is_billed then v_today end
   where s.id = p_submission_id;
+  perform ops.forget_stats(v_submission.claimed_at);
 end;
 $$;
 
@@ -10363,8 +10396,8 @@ select core.keep_rows_out_of_logs('devices.app_transactions');
 
 -- ops: the operator's room. In this order: flags.sql, evaluation.sql, errors.sql, alerts.sql, metric-types.sql, metrics.sql,
 -- retention.sql, admins.sql, flag-changes.sql, credits.sql, safety.sql, views.sql, trace.sql, alert-metrics.sql,
--- alert-rules.sql, alert-actions.sql, incidents.sql, alert-changes.sql, purchases.sql, metric-views.sql, reports.sql, upkeep.sql,
--- exposures.sql.
+-- alert-rules.sql, alert-actions.sql, incidents.sql, alert-changes.sql, purchases.sql, metric-views.sql, stats.sql,
+-- reports.sql, upkeep.sql, exposures.sql.
 
 create schema ops;
 
@@ -10726,6 +10759,18 @@ begin
 end;
 $$;
 
+-- A row of the log, for an admin.
+create function ops.error_json(p_error ops.error_log)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'minute', core.to_iso((p_error).minute), 'at', core.to_iso((p_error).occurred_at), 'code', (p_error).code,
+  'severity', (p_error).severity, 'endpoint', (p_error).endpoint, 'place', (p_error).place,
+  'message', coalesce((p_error).context #>> '{error,message}', (p_error).context ->> 'error'), 'context', (p_error).context,
+  'count', (p_error).count, 'user_id', (p_error).user_id, 'request_id', (p_error).request_id
+);
+
 -- supabase/schemas/ops/alerts.sql
 
 -- What only the operator can mend: what somebody met (ops.raise_alert), and what a rule measured (alert-rules.sql).
@@ -10924,13 +10969,13 @@ language sql
 immutable
 return '{
   "@endpoints": [
-    "admin-adjust-credits", "admin-alerts", "admin-flags", "admin-limits", "admin-models", "admin-products",
-    "admin-refund-credits", "admin-reports", "admin-users", "admin-webhook-deliveries", "admin-webhooks",
-    "app-store-notifications", "appeals", "apple-identity-notifications", "cancel-video", "credits",
-    "delete-video-job", "device-check", "flags", "generate-video", "generate-videos", "health", "merge-guest",
-    "metrics", "models", "notifications", "process-jobs", "products", "projects", "provider-webhook", "purchases",
-    "push-tokens", "recover-guest", "reports", "sessions", "takedown-notices", "uploads", "user-export",
-    "user-profile", "video-jobs", "video-status"
+    "admin-adjust-credits", "admin-alerts", "admin-errors", "admin-flags", "admin-limits", "admin-models",
+    "admin-products", "admin-queue", "admin-refund-credits", "admin-reports", "admin-stats", "admin-users",
+    "admin-webhook-deliveries", "admin-webhooks", "app-store-notifications", "appeals",
+    "apple-identity-notifications", "cancel-video", "credits", "delete-video-job", "device-check", "flags",
+    "generate-video", "generate-videos", "health", "merge-guest", "metrics", "models", "notifications",
+    "process-jobs", "products", "projects", "provider-webhook", "purchases", "push-tokens", "recover-guest",
+    "reports", "sessions", "takedown-notices", "uploads", "user-export", "user-profile", "video-jobs", "video-status"
   ],
   "@statuses": [
     "200", "201", "202", "204", "304", "400", "401", "402", "403", "404", "405", "409", "410", "413", "415", "422",
@@ -10943,26 +10988,26 @@ return '{
     "ERR_6002", "ERR_6003", "ERR_6004"
   ],
   "@procedures": [
-    "admin_adjust_credits", "admin_refund_credits", "app_store_notifications", "appeals",
-    "apple_identity_notifications", "begin_device_check", "cancel_video", "claim_submission", "claim_tasks",
-    "credits", "delete_admin_webhooks", "delete_projects", "delete_push_tokens", "delete_sessions", "delete_uploads",
-    "delete_user_profile", "delete_video_job", "deliver_inbox", "enter_device_lane", "erase_account",
-    "finish_apple_revocation", "finish_consumption", "finish_export", "finish_export_deletion",
+    "admin_adjust_credits", "admin_errors", "admin_refund_credits", "admin_stats", "app_store_notifications",
+    "appeals", "apple_identity_notifications", "begin_device_check", "cancel_video", "claim_submission",
+    "claim_tasks", "credits", "delete_admin_webhooks", "delete_projects", "delete_push_tokens", "delete_sessions",
+    "delete_uploads", "delete_user_profile", "delete_video_job", "deliver_inbox", "enter_device_lane",
+    "erase_account", "finish_apple_revocation", "finish_consumption", "finish_export", "finish_export_deletion",
     "finish_notification_history", "finish_push", "finish_webhook_delivery", "flags", "generate_video",
     "generate_videos", "get_admin_alerts", "get_admin_flags", "get_admin_limits", "get_admin_models",
-    "get_admin_products", "get_admin_reports", "get_admin_users", "get_admin_webhook_deliveries",
+    "get_admin_products", "get_admin_queue", "get_admin_reports", "get_admin_users", "get_admin_webhook_deliveries",
     "get_admin_webhooks", "get_notifications", "get_projects", "get_purchases", "get_sessions", "get_uploads",
     "get_user_profile", "grant_device_credits", "health", "keep_apple_token", "keep_signed_urls", "leave_device_lane",
     "load_consumption", "load_erasure", "load_export", "load_export_page", "load_notification_history", "load_upload",
     "load_upload_files", "merge_guest", "metrics", "models", "patch_admin_alerts", "patch_admin_flags",
     "patch_admin_limits", "patch_admin_models", "patch_admin_products", "patch_admin_reports", "patch_admin_webhooks",
     "patch_notifications", "patch_projects", "patch_uploads", "patch_user_profile", "post_admin_products",
-    "post_admin_users", "post_admin_webhook_deliveries", "post_admin_webhooks", "post_projects", "post_purchases",
-    "post_push_tokens", "post_uploads", "products", "provider_webhook", "record_cancel", "record_device_intent",
-    "record_error", "record_files_deleted", "record_fingerprint", "record_image", "record_metrics",
-    "record_notification_history", "record_poll", "record_provider_accounts", "record_stored", "record_submission",
-    "record_unusable_result", "record_upload_tidied", "recover_guest", "renew_tasks", "reports", "retry_task",
-    "takedown_notices", "user_export", "video_jobs", "video_status"
+    "post_admin_queue", "post_admin_users", "post_admin_webhook_deliveries", "post_admin_webhooks", "post_projects",
+    "post_purchases", "post_push_tokens", "post_uploads", "products", "provider_webhook", "record_cancel",
+    "record_device_intent", "record_error", "record_files_deleted", "record_fingerprint", "record_image",
+    "record_metrics", "record_notification_history", "record_poll", "record_provider_accounts", "record_stored",
+    "record_submission", "record_unusable_result", "record_upload_tidied", "recover_guest", "renew_tasks", "reports",
+    "retry_task", "takedown_notices", "user_export", "video_jobs", "video_status"
   ],
   "@policies": [
     "video_generation", "uncaptured_jobs", "generation_attempts", "generation_attempts_network", "device_check",
@@ -11258,7 +11303,7 @@ create type ops.admin_action as enum (
   'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal', 'refund_removal', 'hold', 'lift_hold',
   'create_webhook', 'change_webhook', 'rotate_webhook_secret', 'delete_webhook',
   'switch_flag', 'change_limit', 'change_rule', 'acknowledge_alert', 'change_flag',
-  'create_product', 'change_product'
+  'create_product', 'change_product', 'replay_task'
 );
 
 -- The one place for free text about users: the ledger has none.
@@ -14851,11 +14896,12 @@ select k.kind, count(t.id) filter (where t.failed_at is null) as waiting,
   coalesce(extract(epoch from core.now() - min(t.run_at) filter (
     where t.failed_at is null and t.run_at <= core.now() and coalesce(t.leased_until <= core.now(), true)
   )), 0)::double precision as oldest_due_seconds,
-  count(t.id) filter (where t.failed_at is not null) as dead
+  count(t.id) filter (where t.failed_at is not null) as dead,
+  count(t.id) filter (where t.leased_until > core.now()) as running
 from queue.kinds as k
 left join queue.tasks as t on t.kind = k.kind
 group by k.kind;
-comment on view ops.queue_now is 'Tasks by kind: those that wait, those that are due, for how long the oldest has been, and dead letters.';
+comment on view ops.queue_now is 'Tasks by kind: those that wait, those that are due, for how long the oldest has been, dead letters, and those that a worker has.';
 
 create view ops.debt_now with (security_invoker = true) as
 select count(*) filter (where a.balance > 0) as accounts, coalesce(sum(a.balance), 0)::bigint as credits
@@ -14980,6 +15026,272 @@ select coalesce((
       from ops.spending_today as s where s.cap_cents is not null
     ))
   )
+$$;
+
+-- supabase/schemas/ops/stats.sql
+
+-- What `admin-stats` shows: how an hour, a day or a month went, step by step. What is recent is counted from the rows. A month
+-- of them would take seconds, by whatever index: of each six hours in UTC that are over, the sums are kept.
+
+-- What something came to. Of `completion_seconds` each label is a number of seconds, and its value how many videos took them:
+-- so the quantiles of any span are exact, to the second.
+create type ops.stat as (name text, label text, value numeric);
+
+create table ops.stat_sums (
+  -- When the six hours began.
+  at timestamptz primary key,
+  -- All that was counted, so that six hours are summed or not.
+  stats ops.stat[] not null
+);
+alter table ops.stat_sums enable row level security;
+comment on table ops.stat_sums is 'What each six hours of the last month came to. A row that is missing is counted again.';
+
+create function ops.count_stats(p_from timestamptz, p_until timestamptz, p_step interval)
+returns table (at timestamptz, name text, label text, value numeric)
+language plpgsql
+stable
+set search_path = ''
+-- For an hour another plan than for six.
+set plan_cache_mode = force_custom_plan
+as $$
+-- What the rows of [p_from, p_until) come to, by steps that begin with p_from. What did not happen is not there.
+begin
+  return query
+  select date_bin(p_step, j.created_at, p_from), 'jobs_accepted', '', count(*)::numeric
+  from videos.jobs as j
+  where j.created_at >= p_from and j.created_at < p_until
+  group by 1
+  union all
+  -- The two of one reading: GROUPING says which.
+  select e.at, case grouping(e.status) when 0 then 'jobs_ended' else 'completion_seconds' end,
+    coalesce(e.status::text, e.seconds::text), count(*)::numeric
+  from (
+    select date_bin(p_step, j.completed_at, p_from) as at, j.status,
+      case j.status when 'completed' then round(date_part('epoch', j.completed_at - j.created_at))::integer end as seconds
+    from videos.jobs as j
+    where j.completed_at >= p_from and j.completed_at < p_until
+  ) as e
+  group by grouping sets ((e.at, e.status), (e.at, e.seconds))
+  having grouping(e.status) = 0 or e.seconds is not null
+  union all
+  select date_bin(p_step, t.created_at, p_from), 'credits', m.movement, sum(t.amount)::numeric
+  from credits.transfers as t
+  join (values
+    ('purchase'::credits.transfer_kind, 'sold'), ('grant', 'granted'), ('capture', 'spent'), ('refund', 'refunded'), ('release', 'refunded')
+  ) as m (kind, movement) on m.kind = t.kind
+  where t.created_at >= p_from and t.created_at < p_until
+    and not (t.kind = 'purchase' and t.from_account_id = credits.system_account('sandbox'))
+  group by 1, m.movement
+  union all
+  select date_bin(p_step, s.claimed_at, p_from), 'provider_cents', s.provider, sum(s.cost_cents)
+  from videos.submissions as s
+  where s.claimed_at >= p_from and s.claimed_at < p_until and s.counted_on is not null
+  group by 1, s.provider;
+end;
+$$;
+
+-- The six hours of which sums are kept, and within which a time lies.
+create function ops.stat_block(p_time timestamptz)
+returns timestamptz
+language sql
+immutable
+return date_bin(interval '6 hours', p_time, timestamptz 'epoch');
+
+create function ops.unsummed_stats(p_limit integer)
+returns setof timestamptz
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The six hours of the last month that have no sums yet, the oldest first, up to p_limit; from an hour after their end on, when
+-- whatever was begun in them is written.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  return query
+  select b.at
+  from generate_series(ops.stat_block(v_now - interval '30 days'), v_now - interval '7 hours', interval '6 hours') as b (at)
+  where not exists (select from ops.stat_sums as s where s.at = b.at)
+  order by b.at
+  limit p_limit;
+end;
+$$;
+
+create function ops.sum_stats(p_at timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Keeps what six hours came to; a second call changes nothing. Locks: ops.stat_sums, against ops.forget_stats.
+begin
+  lock table ops.stat_sums in share row exclusive mode;
+  insert into ops.stat_sums (at, stats)
+  select p_at, coalesce(array_agg(row(c.name, c.label, c.value)::ops.stat), '{}')
+  from ops.count_stats(p_at, p_at + interval '6 hours', interval '6 hours') as c
+  on conflict do nothing;
+end;
+$$;
+
+create function ops.forget_stats(p_time timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Called by whoever changes what was counted at a time: its six hours are counted again. Locks: ops.stat_sums, against
+-- ops.sum_stats, which so sees the change or has its sums deleted.
+begin
+  if ops.stat_block(p_time) < ops.stat_block(core.now()) then
+    lock table ops.stat_sums in row exclusive mode;
+    delete from ops.stat_sums as s where s.at = ops.stat_block(p_time);
+  end if;
+end;
+$$;
+
+create function ops.stat_steps(p_span text, p_now timestamptz, out step interval, out first_at timestamptz)
+language sql
+immutable
+set search_path = ''
+as $$
+  -- How a span is divided; its last step is the one that p_now lies in.
+  select s.step, date_bin(s.step, p_now, timestamptz 'epoch') - (s.steps - 1) * s.step
+  from (values ('hour', interval '1 minute', 60), ('day', interval '15 minutes', 96), ('month', interval '6 hours', 120))
+    as s (span, step, steps)
+  where s.span = p_span
+$$;
+
+create function ops.stats_json(p_span text)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- How the last `hour`, `day` or `month` went: `{ span, from, to, step_seconds, series, totals }`, of which series and totals
+-- name the same things in the same order. Locks: nothing.
+declare
+  -- To the millisecond, as it is told: what is counted is exactly what lies between `from` and `to`.
+  v_now constant timestamptz := date_trunc('milliseconds', core.now());
+  v_steps record;
+  v_stats jsonb;
+begin
+  v_steps := ops.stat_steps(p_span, v_now);
+  with counted as materialized (
+    select c.at, c.name, c.label, c.value
+    from ops.count_stats(v_steps.first_at, v_now, v_steps.step) as c
+    where p_span <> 'month'
+    union all
+    select s.at, c.name, c.label, c.value
+    from ops.stat_sums as s
+    cross join unnest(s.stats) as c
+    where p_span = 'month' and s.at >= v_steps.first_at
+    union all
+    select c.at, c.name, c.label, c.value
+    from generate_series(v_steps.first_at, v_now, v_steps.step) as b (at)
+    cross join ops.count_stats(b.at, least(b.at + v_steps.step, v_now), v_steps.step) as c
+    where p_span = 'month' and not exists (select from ops.stat_sums as s where s.at = b.at)
+  ),
+  -- Of each step, and of the span, which ends them all.
+  summed as (
+    select coalesce(c.at, 'infinity') as at, c.name, c.label, sum(c.value) as value
+    from counted as c
+    where c.name <> 'completion_seconds'
+    group by grouping sets ((c.at, c.name, c.label), (c.name, c.label))
+  ),
+  -- In integers, and each second of a step once: these are many.
+  taken as materialized (
+    select c.at, c.label::integer as seconds, c.value::integer as jobs from counted as c where c.name = 'completion_seconds'
+  ),
+  ranked as (
+    select t.at, t.seconds, t.jobs, sum(t.jobs) over (partition by t.at order by t.seconds rows unbounded preceding) as up_to,
+      sum(t.jobs) over (partition by t.at) as of_all
+    from (
+      select t.at, t.seconds, t.jobs from taken as t
+      union all
+      select 'infinity', t.seconds, sum(t.jobs)::integer from taken as t group by t.seconds
+    ) as t
+  ),
+  figures as materialized (
+    select s.at, s.name, s.label, s.value from summed as s
+    union all
+    -- As percentile_disc has it: the least that so many did not exceed.
+    select r.at, 'completion_seconds', q.quantile, r.seconds
+    from ranked as r
+    join (values (50, '0.5'), (95, '0.95')) as q (percent, quantile)
+      on r.up_to * 100 >= q.percent * r.of_all and (r.up_to - r.jobs) * 100 < q.percent * r.of_all
+  ),
+  named as (
+    select n.place, n.name, case when n.key is null then '{}' else jsonb_build_object(n.key, n.label) end as labels, n.label, n.unit,
+      case n.name when 'completion_seconds' then null else 0 end as nothing
+    from (
+      select * from (values
+        (1, 'jobs_accepted', null, '', 'jobs'),
+        (2, 'jobs_ended', 'outcome', 'completed', 'jobs'), (3, 'jobs_ended', 'outcome', 'failed', 'jobs'),
+        (4, 'jobs_ended', 'outcome', 'cancelled', 'jobs'),
+        (5, 'completion_seconds', 'quantile', '0.5', 'seconds'), (6, 'completion_seconds', 'quantile', '0.95', 'seconds'),
+        (7, 'credits', 'movement', 'sold', 'credits'), (8, 'credits', 'movement', 'granted', 'credits'),
+        (9, 'credits', 'movement', 'spent', 'credits'), (10, 'credits', 'movement', 'refunded', 'credits')
+      ) as k (place, name, key, label, unit)
+      union all
+      select 11, f.name, 'provider', f.label, 'cents' from figures as f where f.at = 'infinity' and f.name = 'provider_cents'
+    ) as n
+  ),
+  shown as (
+    select n.place, n.label,
+      jsonb_build_object('name', n.name, 'labels', n.labels, 'unit', n.unit) as what,
+      jsonb_agg(coalesce(f.value, n.nothing) order by t.at) filter (where t.at < 'infinity') as values,
+      max(coalesce(f.value, n.nothing)) filter (where t.at = 'infinity') as value
+    from named as n
+    cross join (
+      select g.at from generate_series(v_steps.first_at, v_now, v_steps.step) as g (at)
+      union all
+      select 'infinity'
+    ) as t (at)
+    left join figures as f on f.name = n.name and f.label = n.label and f.at = t.at
+    group by n.place, n.label, n.name, n.labels, n.unit
+  )
+  select jsonb_build_object(
+    'series', jsonb_agg(s.what || jsonb_build_object('values', s.values) order by s.place, s.label),
+    'totals', jsonb_agg(s.what || jsonb_build_object('value', s.value) order by s.place, s.label)
+  ) into v_stats
+  from shown as s;
+  return v_stats || jsonb_build_object(
+    'span', p_span, 'from', core.to_iso(v_steps.first_at), 'to', core.to_iso(v_now),
+    'step_seconds', extract(epoch from v_steps.step)::integer
+  );
+end;
+$$;
+
+create function ops.now_json()
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- How things stand: what waits for a worker, what runs, what is wrong, and the providers.
+begin
+  return jsonb_build_object(
+    'due_tasks', queue.count_due(),
+    'oldest_due_task_seconds', extract(epoch from queue.oldest_due()),
+    'dead_tasks', (select count(*) from queue.tasks as t where t.failed_at is not null),
+    'jobs_running', (select count(*) from videos.jobs as j where j.completed_at is null),
+    'open_alerts', (
+      select jsonb_build_object(
+        'warning', count(*) filter (where a.level = 'warning'), 'critical', count(*) filter (where a.level = 'critical')
+      )
+      from ops.alerts as a
+      where a.resolved_at is null
+    ),
+    'providers', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'provider', v.name, 'is_enabled', v.is_enabled and ops.is_enabled('providers.' || v.name), 'breaker', v.breaker,
+        'spent_cents_today', s.cents, 'cap_cents', s.cap_cents
+      ) order by v.name), '[]')
+      from videos.providers as v
+      join ops.spending_today as s on s.provider = v.name
+    )
+  );
+end;
 $$;
 
 -- supabase/schemas/ops/reports.sql
@@ -19799,3 +20111,181 @@ begin
 end;
 $$;
 grant execute on function api.patch_admin_products to service_role;
+
+-- supabase/schemas/api/admin-stats.sql
+
+create function api.admin_stats(p_admin_id uuid, p_span text, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- How the last `hour`, `day` or `month` went, as ops.stats_json has it, and under `now` how things stand, as ops.now_json has
+-- it. Counts against `admin`. Locks: rate-limit row.
+declare
+  v_caller record;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-stats', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  return guard.answer(
+    ops.stats_json(p_span) || jsonb_build_object('now', ops.now_json()), v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.admin_stats to service_role;
+
+-- supabase/schemas/api/admin-errors.sql
+
+create function api.admin_errors(
+  p_admin_id uuid, p_limit integer, p_codes text[] default null, p_endpoint text default null, p_request_id text default null,
+  p_after jsonb default null, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+-- What is not asked for is then no condition.
+set plan_cache_mode = force_custom_plan
+as $$
+-- A page of the error log, the newest minute first: `data` is `{ errors, next }`; of those codes, that endpoint and that request,
+-- where they are named. Counts against `admin`. Locks: rate-limit row.
+declare
+  v_caller record;
+  v_minute constant timestamptz := coalesce((p_after ->> 'minute')::timestamptz, 'infinity');
+  v_code constant text := coalesce(p_after ->> 'code', '');
+  v_endpoint constant text := coalesce(p_after ->> 'endpoint', '');
+  v_place constant smallint := coalesce((p_after ->> 'place')::smallint, 0);
+  v_errors jsonb;
+  v_next jsonb;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-errors', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  select coalesce(jsonb_agg(ops.error_json(p.shown) order by p.number) filter (where p.number <= p_limit), '[]'),
+    case when count(*) > p_limit then jsonb_agg(jsonb_build_object(
+      'minute', (p.shown).minute, 'code', (p.shown).code, 'endpoint', (p.shown).endpoint, 'place', (p.shown).place
+    ) order by p.number) -> p_limit - 1 end
+  into v_errors, v_next
+  from (
+    select e as shown, row_number() over (order by e.minute desc, e.code desc, e.endpoint desc, e.place desc) as number
+    from ops.error_log as e
+    where (e.minute, e.code, e.endpoint, e.place) < (v_minute, v_code, v_endpoint, v_place)
+      -- Code and endpoint stand in the index of the minutes: of what is passed over no row is read.
+      and (p_codes is null or e.code = any (p_codes)) and (p_endpoint is null or e.endpoint = p_endpoint)
+      and (p_request_id is null or e.request_id = p_request_id)
+    order by e.minute desc, e.code desc, e.endpoint desc, e.place desc
+    limit p_limit + 1
+  ) as p;
+  return guard.answer(jsonb_build_object('errors', v_errors, 'next', v_next), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.admin_errors to service_role;
+
+-- supabase/schemas/api/admin-queue.sql
+
+create function api.get_admin_queue(
+  p_admin_id uuid, p_limit integer, p_kind text default null, p_after jsonb default null, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- What the queue has of each kind, and a page of the dead letters, or of those of a kind, the newest first: `data` is `{ kinds,
+-- tasks, next }`, tasks being as queue.task_json has them. Counts against `admin`. Locks: rate-limit row.
+declare
+  v_caller record;
+  v_before constant timestamptz := coalesce((p_after ->> 'failed_at')::timestamptz, 'infinity');
+  v_before_id constant bigint := coalesce((p_after ->> 'id')::bigint, 0);
+  v_tasks jsonb;
+  v_next jsonb;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-queue', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  select coalesce(jsonb_agg(queue.task_json(p.shown) order by p.number) filter (where p.number <= p_limit), '[]'),
+    case when count(*) > p_limit then jsonb_agg(jsonb_build_object(
+      'failed_at', (p.shown).failed_at, 'id', (p.shown).id
+    ) order by p.number) -> p_limit - 1 end
+  into v_tasks, v_next
+  from (
+    select t as shown, row_number() over (order by t.failed_at desc, t.id desc) as number
+    from queue.tasks as t
+    where t.failed_at is not null and (t.failed_at, t.id) < (v_before, v_before_id) and (p_kind is null or t.kind = p_kind)
+    order by t.failed_at desc, t.id desc
+    limit p_limit + 1
+  ) as p;
+  return guard.answer(
+    jsonb_build_object(
+      'kinds', (
+        select jsonb_agg(jsonb_build_object(
+          'kind', q.kind, 'due', q.due, 'running', q.running, 'dead', q.dead, 'oldest_due_seconds', q.oldest_due_seconds
+        ) order by q.kind)
+        from ops.queue_now as q
+      ),
+      'tasks', v_tasks, 'next', v_next
+    ),
+    v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.get_admin_queue to service_role;
+
+create function api.post_admin_queue(
+  p_admin_id uuid, p_request_id text, p_task_id bigint, p_reason text, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Has a dead letter tried again, at once and with all its tries: `data` is `{ task }`. resource/not-found where there is no such
+-- task; resource/wrong-state for one that is not dead (`waiting`, `running`), as after a first call, and for one in whose place
+-- another was made since (`replaced`). Counts against `admin`. Locks: rate-limit row → task.
+declare
+  v_caller record;
+  v_refusal jsonb;
+  v_task queue.tasks;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-queue', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  select t.* into v_task from queue.tasks as t where t.id = p_task_id for no key update;
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  if v_task.id is null then
+    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+  end if;
+  if not queue.replay(p_task_id) then
+    return guard.in_language(
+      guard.refusal('resource/wrong-state', jsonb_build_object('status', case
+        when v_task.failed_at is not null then 'replaced'
+        when v_task.leased_until > core.now() then 'running'
+        else 'waiting'
+      end), v_caller.limits),
+      v_caller.language
+    );
+  end if;
+  insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
+  values (
+    'replay_task', p_admin_id, 'task ' || p_task_id, jsonb_build_object('kind', v_task.kind, 'subject', v_task.subject), p_reason,
+    p_request_id, core.now()
+  );
+  return guard.answer(
+    jsonb_build_object('task', (select queue.task_json(t) from queue.tasks as t where t.id = p_task_id)), v_caller.limits,
+    v_caller.language
+  );
+end;
+$$;
+grant execute on function api.post_admin_queue to service_role;

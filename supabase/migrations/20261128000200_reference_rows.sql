@@ -22,6 +22,7 @@ insert into core.scheduled_tasks (name, procedure, every, subjects, time_limit, 
   -- A batch of a rule may be large.
   ('sweep', 'ops.sweep', '1 minute', 'ops.due_rules', '30 seconds', 4),
   ('fold_metrics', 'ops.fold_metrics', '10 seconds', null, '5 seconds', 6),
+  ('sum_stats', 'ops.sum_stats', '10 minutes', 'ops.unsummed_stats', '5 seconds', 6),
   -- A report is due once a day; one that fails is tried again, less and less often. A month of a large ledger takes a while.
   ('make_reports', 'ops.make_report', '10 minutes', 'ops.due_reports', '5 minutes', 6),
   -- It compares every account with its checkpoint.
@@ -214,6 +215,8 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
   ('metric_hours', 'What the functions counted, by hour', '90 days', 10000, '1 day',
     'ops.metric_points', 'at', 't.step = ''hour'''),
   ('metric_days', 'What the functions counted, by day', '2 years', 10000, '1 day', 'ops.metric_points', 'at', 't.step = ''day'''),
+  -- A month of 30 days begins up to six hours before.
+  ('stat_sums', 'What each six hours came to, from their beginning', '31 days', 10000, '1 day', 'ops.stat_sums', 'at', null),
   -- So that a month may be compared with that of the year before.
   ('operator_reports', 'Daily, weekly and monthly reports, from when they were made', '730 days', 10000, '1 day',
     'ops.reports', 'made_at', null),
@@ -419,7 +422,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   events.subscriptions, guard.policies,
   guard.secrets,
   ops.alert_actions, ops.alert_changes, ops.alert_rules, ops.alerts, ops.feature_flags, ops.incidents, ops.metric_points,
-  ops.metric_rows, ops.reports, ops.retention_rules, ops.swept, purchases.products, queue.kinds, videos.job_transitions,
+  ops.metric_rows, ops.reports, ops.retention_rules, ops.stat_sums, ops.swept, purchases.products, queue.kinds, videos.job_transitions,
   videos.model_providers, videos.models, videos.moderation_filters, videos.moderation_terms, videos.moderation_words,
   videos.provider_accounts, videos.provider_bills, videos.providers, videos.spending, videos.tiers, videos.tolerances,
   webhooks.secrets, webhooks.webhooks

@@ -286,6 +286,16 @@ const pages: Record<string, string> = {
     volumeUser(0)
   }', 20, 'open', jsonb_build_object(
     'raised_at', now() - interval '200 days', 'id', '${user}'))`,
+  "the newest errors": `api.admin_errors('${volumeUser(0)}', 20)`,
+  "errors of long ago, of a code and an endpoint that few have": `api.admin_errors('${
+    volumeUser(0)
+  }', 20, '{ERR_6002,ERR_6003}', 'tick', null, jsonb_build_object(
+    'minute', now() - interval '20 days', 'code', 'ERR_6003', 'endpoint', 'tick', 'place', 1))`,
+  "the errors of a request": `api.admin_errors('${volumeUser(0)}', 20, p_request_id => 'request 5000')`,
+  "the newest dead letters": `api.get_admin_queue('${volumeUser(0)}', 20)`,
+  "dead letters of long ago, of a kind that few have": `api.get_admin_queue('${
+    volumeUser(0)
+  }', 20, 'store', jsonb_build_object('failed_at', now() - interval '200 days', 'id', 1))`,
   "the newest credits": `api.credits('${volumeUser(0)}', 20, null)`,
   "credits of long ago": `api.credits('${volumeUser(0)}', 20, '{"number": 500}')`,
   "the newest uploads": `api.get_uploads('${volumeUser(0)}', 20, null)`,
@@ -319,7 +329,7 @@ async function rowsRead(sql: postgres.TransactionSql): Promise<number> {
       ('purchases', 'transactions'), ('videos', 'uploads'), ('videos', 'projects'),
       ('safety', 'cases'), ('safety', 'reports'), ('safety', 'notices'),
       ('ops', 'alerts'), ('videos', 'submissions'), ('notify', 'notifications'), ('events', 'deliveries'),
-      ('events', 'log')
+      ('events', 'log'), ('ops', 'error_log')
     )`;
   if (row === undefined) throw new Error("There are no statistics");
   return row.rows;
@@ -387,7 +397,15 @@ Deno.test("a page of a history of 10,000 jobs reads the rows of that page, and o
       case when t.id::text like '%00' then null when t.id::text like '%0' then 'dead' else 'delivered' end::events.outcome
     )) as o (outcome)`;
   await sql`
-    vacuum analyze purchases.transactions, safety.cases, videos.projects, videos.uploads, notify.notifications,
+    insert into ops.error_log (minute, code, endpoint, place, occurred_at, request_id, context, count)
+    select at, 'ERR_6003', case when n % 100 = 0 then 'tick' else 'models' end, 1, at, 'request ' || n, '{}', 1
+    from generate_series(1, 10000) as n, lateral (values (now() - n * interval '4 minutes')) as g (at)`;
+  await sql`
+    insert into queue.tasks (kind, subject, priority, place, run_at, created_at, failed_at)
+    select case when n % 100 = 0 then 'store' else 'delete_files' end, gen_random_uuid(), 5, 0, at, at, at
+    from generate_series(1, 10000) as n, lateral (values (now() - n * interval '1 hour')) as g (at)`;
+  await sql`
+    vacuum analyze ops.error_log, queue.tasks, purchases.transactions, safety.cases, videos.projects, videos.uploads, notify.notifications,
       events.log, events.deliveries`;
   for (const [name, page] of Object.entries(pages)) {
     await test.step(name, async () => {

@@ -168,6 +168,19 @@ const withEntries: Readonly<Record<string, () => Promise<Guest | [Guest, string]
     }
     return await backend.signInAdmin();
   },
+  "GET admin-errors": async () => {
+    const { sql } = backend.database;
+    for (const place of ["tick", "models"]) {
+      await sql`select ops.record_error('ERR_6003', ${place}, null, null, '{}')`;
+    }
+    return await backend.signInAdmin();
+  },
+  "GET admin-queue": async () => {
+    await backend.database.sql`
+      insert into queue.tasks (kind, subject, priority, place, run_at, created_at, failed_at)
+      select 'delete_files', gen_random_uuid(), 5, 0, core.now(), core.now(), core.now() from generate_series(1, 2)`;
+    return await backend.signInAdmin();
+  },
   "GET admin-reports": withCases,
   "GET credits": async () => (await withVideos(2)).guest,
   "GET purchases": withPurchases,

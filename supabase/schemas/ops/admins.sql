@@ -3,7 +3,7 @@ create type ops.admin_action as enum (
   'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal', 'refund_removal', 'hold', 'lift_hold',
   'create_webhook', 'change_webhook', 'rotate_webhook_secret', 'delete_webhook',
   'switch_flag', 'change_limit', 'change_rule', 'acknowledge_alert', 'change_flag',
-  'create_product', 'change_product'
+  'create_product', 'change_product', 'replay_task'
 );
 
 -- The one place for free text about users: the ledger has none.

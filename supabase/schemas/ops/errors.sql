@@ -57,3 +57,15 @@ begin
   return guard.answer('{"recorded": "counted"}');
 end;
 $$;
+
+-- A row of the log, for an admin.
+create function ops.error_json(p_error ops.error_log)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'minute', core.to_iso((p_error).minute), 'at', core.to_iso((p_error).occurred_at), 'code', (p_error).code,
+  'severity', (p_error).severity, 'endpoint', (p_error).endpoint, 'place', (p_error).place,
+  'message', coalesce((p_error).context #>> '{error,message}', (p_error).context ->> 'error'), 'context', (p_error).context,
+  'count', (p_error).count, 'user_id', (p_error).user_id, 'request_id', (p_error).request_id
+);

@@ -1,7 +1,7 @@
 -- ops: the operator's room. In this order: flags.sql, evaluation.sql, errors.sql, alerts.sql, metric-types.sql, metrics.sql,
 -- retention.sql, admins.sql, flag-changes.sql, credits.sql, safety.sql, views.sql, trace.sql, alert-metrics.sql,
--- alert-rules.sql, alert-actions.sql, incidents.sql, alert-changes.sql, purchases.sql, metric-views.sql, reports.sql, upkeep.sql,
--- exposures.sql.
+-- alert-rules.sql, alert-actions.sql, incidents.sql, alert-changes.sql, purchases.sql, metric-views.sql, stats.sql,
+-- reports.sql, upkeep.sql, exposures.sql.
 
 create schema ops;
 

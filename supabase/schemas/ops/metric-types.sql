@@ -30,13 +30,13 @@ language sql
 immutable
 return '{
   "@endpoints": [
-    "admin-adjust-credits", "admin-alerts", "admin-flags", "admin-limits", "admin-models", "admin-products",
-    "admin-refund-credits", "admin-reports", "admin-users", "admin-webhook-deliveries", "admin-webhooks",
-    "app-store-notifications", "appeals", "apple-identity-notifications", "cancel-video", "credits",
-    "delete-video-job", "device-check", "flags", "generate-video", "generate-videos", "health", "merge-guest",
-    "metrics", "models", "notifications", "process-jobs", "products", "projects", "provider-webhook", "purchases",
-    "push-tokens", "recover-guest", "reports", "sessions", "takedown-notices", "uploads", "user-export",
-    "user-profile", "video-jobs", "video-status"
+    "admin-adjust-credits", "admin-alerts", "admin-errors", "admin-flags", "admin-limits", "admin-models",
+    "admin-products", "admin-queue", "admin-refund-credits", "admin-reports", "admin-stats", "admin-users",
+    "admin-webhook-deliveries", "admin-webhooks", "app-store-notifications", "appeals",
+    "apple-identity-notifications", "cancel-video", "credits", "delete-video-job", "device-check", "flags",
+    "generate-video", "generate-videos", "health", "merge-guest", "metrics", "models", "notifications",
+    "process-jobs", "products", "projects", "provider-webhook", "purchases", "push-tokens", "recover-guest",
+    "reports", "sessions", "takedown-notices", "uploads", "user-export", "user-profile", "video-jobs", "video-status"
   ],
   "@statuses": [
     "200", "201", "202", "204", "304", "400", "401", "402", "403", "404", "405", "409", "410", "413", "415", "422",
@@ -49,26 +49,26 @@ return '{
     "ERR_6002", "ERR_6003", "ERR_6004"
   ],
   "@procedures": [
-    "admin_adjust_credits", "admin_refund_credits", "app_store_notifications", "appeals",
-    "apple_identity_notifications", "begin_device_check", "cancel_video", "claim_submission", "claim_tasks",
-    "credits", "delete_admin_webhooks", "delete_projects", "delete_push_tokens", "delete_sessions", "delete_uploads",
-    "delete_user_profile", "delete_video_job", "deliver_inbox", "enter_device_lane", "erase_account",
-    "finish_apple_revocation", "finish_consumption", "finish_export", "finish_export_deletion",
+    "admin_adjust_credits", "admin_errors", "admin_refund_credits", "admin_stats", "app_store_notifications",
+    "appeals", "apple_identity_notifications", "begin_device_check", "cancel_video", "claim_submission",
+    "claim_tasks", "credits", "delete_admin_webhooks", "delete_projects", "delete_push_tokens", "delete_sessions",
+    "delete_uploads", "delete_user_profile", "delete_video_job", "deliver_inbox", "enter_device_lane",
+    "erase_account", "finish_apple_revocation", "finish_consumption", "finish_export", "finish_export_deletion",
     "finish_notification_history", "finish_push", "finish_webhook_delivery", "flags", "generate_video",
     "generate_videos", "get_admin_alerts", "get_admin_flags", "get_admin_limits", "get_admin_models",
-    "get_admin_products", "get_admin_reports", "get_admin_users", "get_admin_webhook_deliveries",
+    "get_admin_products", "get_admin_queue", "get_admin_reports", "get_admin_users", "get_admin_webhook_deliveries",
     "get_admin_webhooks", "get_notifications", "get_projects", "get_purchases", "get_sessions", "get_uploads",
     "get_user_profile", "grant_device_credits", "health", "keep_apple_token", "keep_signed_urls", "leave_device_lane",
     "load_consumption", "load_erasure", "load_export", "load_export_page", "load_notification_history", "load_upload",
     "load_upload_files", "merge_guest", "metrics", "models", "patch_admin_alerts", "patch_admin_flags",
     "patch_admin_limits", "patch_admin_models", "patch_admin_products", "patch_admin_reports", "patch_admin_webhooks",
     "patch_notifications", "patch_projects", "patch_uploads", "patch_user_profile", "post_admin_products",
-    "post_admin_users", "post_admin_webhook_deliveries", "post_admin_webhooks", "post_projects", "post_purchases",
-    "post_push_tokens", "post_uploads", "products", "provider_webhook", "record_cancel", "record_device_intent",
-    "record_error", "record_files_deleted", "record_fingerprint", "record_image", "record_metrics",
-    "record_notification_history", "record_poll", "record_provider_accounts", "record_stored", "record_submission",
-    "record_unusable_result", "record_upload_tidied", "recover_guest", "renew_tasks", "reports", "retry_task",
-    "takedown_notices", "user_export", "video_jobs", "video_status"
+    "post_admin_queue", "post_admin_users", "post_admin_webhook_deliveries", "post_admin_webhooks", "post_projects",
+    "post_purchases", "post_push_tokens", "post_uploads", "products", "provider_webhook", "record_cancel",
+    "record_device_intent", "record_error", "record_files_deleted", "record_fingerprint", "record_image",
+    "record_metrics", "record_notification_history", "record_poll", "record_provider_accounts", "record_stored",
+    "record_submission", "record_unusable_result", "record_upload_tidied", "recover_guest", "renew_tasks", "reports",
+    "retry_task", "takedown_notices", "user_export", "video_jobs", "video_status"
   ],
   "@policies": [
     "video_generation", "uncaptured_jobs", "generation_attempts", "generation_attempts_network", "device_check",

@@ -149,11 +149,12 @@ select k.kind, count(t.id) filter (where t.failed_at is null) as waiting,
   coalesce(extract(epoch from core.now() - min(t.run_at) filter (
     where t.failed_at is null and t.run_at <= core.now() and coalesce(t.leased_until <= core.now(), true)
   )), 0)::double precision as oldest_due_seconds,
-  count(t.id) filter (where t.failed_at is not null) as dead
+  count(t.id) filter (where t.failed_at is not null) as dead,
+  count(t.id) filter (where t.leased_until > core.now()) as running
 from queue.kinds as k
 left join queue.tasks as t on t.kind = k.kind
 group by k.kind;
-comment on view ops.queue_now is 'Tasks by kind: those that wait, those that are due, for how long the oldest has been, and dead letters.';
+comment on view ops.queue_now is 'Tasks by kind: those that wait, those that are due, for how long the oldest has been, dead letters, and those that a worker has.';
 
 create view ops.debt_now with (security_invoker = true) as
 select count(*) filter (where a.balance > 0) as accounts, coalesce(sum(a.balance), 0)::bigint as credits

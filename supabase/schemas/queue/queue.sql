@@ -78,6 +78,8 @@ create index tasks_due on queue.tasks (kind, lane, priority, place, run_at) wher
 create index tasks_leased on queue.tasks (kind, lane, leased_until) where leased_until is not null;
 create index tasks_owner on queue.tasks (owner_id, kind) where failed_at is null;
 create index tasks_dead on queue.tasks (subject) where failed_at is not null;
+-- The newest first; the kind stands in it, so that of other kinds no row is read.
+create index tasks_failed_at on queue.tasks (failed_at, id, kind) where failed_at is not null;
 comment on table queue.tasks is 'Work that must survive; a finished task is deleted.';
 
 select core.keep_rows_out_of_logs('queue.tasks');

@@ -314,3 +314,32 @@ begin
   return case when found then 'waiting' else 'lost' end;
 end;
 $$;
+
+create function queue.replay(p_task_id bigint)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Has a dead letter tried again, at once and with all its tries. False, and nothing changes, for a task that is not dead, and
+-- where another of its kind and subject is open, which is the same work. Locks: task.
+begin
+  update queue.tasks as t
+  set failed_at = null, uncounted_attempts = t.attempts, run_at = core.now()
+  where t.id = p_task_id and t.failed_at is not null;
+  return found;
+exception when unique_violation then
+  return false;
+end;
+$$;
+
+-- A task, for an admin; without what it is done with, which may be a secret.
+create function queue.task_json(p_task queue.tasks)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'task_id', (p_task).id, 'kind', (p_task).kind, 'subject', (p_task).subject, 'owner_id', (p_task).owner_id,
+  'request_id', (p_task).request_id, 'attempts', (p_task).attempts, 'last_error', (p_task).last_error,
+  'run_at', core.to_iso((p_task).run_at), 'failed_at', core.to_iso((p_task).failed_at), 'created_at', core.to_iso((p_task).created_at)
+);

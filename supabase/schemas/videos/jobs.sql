@@ -57,6 +57,7 @@ create index jobs_client_reference on videos.jobs (user_id, client_reference) wh
 create index jobs_project on videos.jobs (project_id, status, created_at desc, id desc)
   where project_id is not null and deleted_at is null;
 create index jobs_completed_at on videos.jobs using brin (completed_at);
+create index jobs_created_at on videos.jobs using brin (created_at) with (autosummarize = on);
 -- The running jobs; those that are storing have no bound.
 create index jobs_running on videos.jobs (due_at) where completed_at is null;
 comment on table videos.jobs is 'Generated videos, from acceptance to the end. An ended status never changes.';

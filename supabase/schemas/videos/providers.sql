@@ -120,7 +120,7 @@ as $$
 -- Gives a submission's cost back to the day on which it was counted, once it is known that the provider does not bill
 -- it; counts it again, today, where it did after all. Once each: a second call changes nothing. Nobody calls it about
 -- what may have been billed, which stays counted. The caller has locked the job. Locks: submission → provider → its
--- spending.
+-- spending → ops.stat_sums.
 declare
   v_submission videos.submissions;
   v_today constant date := (core.now() at time zone 'UTC')::date;
@@ -144,6 +144,7 @@ begin
   update videos.submissions as s
   set counted_on = case when p_is_billed then v_today end
   where s.id = p_submission_id;
+  perform ops.forget_stats(v_submission.claimed_at);
 end;
 $$;
 

@@ -72,6 +72,15 @@ async function webhookOf(): Promise<string> {
   return id;
 }
 
+/** A task that has used its tries. */
+async function deadLetter(): Promise<string> {
+  const { id } = await first(sql<{ id: string }[]>`
+    insert into queue.tasks (kind, subject, priority, place, run_at, created_at, failed_at)
+    values ('delete_files', gen_random_uuid(), 5, 0, core.now(), core.now(), core.now())
+    returning id::text`);
+  return id;
+}
+
 const procedures: Record<string, Procedure> = {
   admin_adjust_credits: {
     waitsFor: "other",
@@ -176,6 +185,23 @@ const procedures: Record<string, Procedure> = {
     waitsFor: "nobody",
     call: (sql, { userId }) =>
       sql`select api.patch_admin_limits(${userId}, 'request', 'reads', 'a test') as answer`,
+  },
+  admin_stats: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) => sql`select api.admin_stats(${userId}, 'hour') as answer`,
+  },
+  admin_errors: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) => sql`select api.admin_errors(${userId}, 20) as answer`,
+  },
+  get_admin_queue: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) => sql`select api.get_admin_queue(${userId}, 20) as answer`,
+  },
+  post_admin_queue: {
+    waitsFor: "nobody",
+    call: async (sql, { userId }) =>
+      await sql`select api.post_admin_queue(${userId}, 'request', ${await deadLetter()}, 'a test') as answer`,
   },
   flags: {
     waitsFor: "nobody",

@@ -50,6 +50,16 @@ const waits: Readonly<Record<string, Waiting>> = {
       sql`select api.patch_admin_products(
         ${admin}, 'request', 'credits_10', 'a test', p_credits => 1) ->> 'error' as error`,
   },
+  "a dead letter": {
+    hold: async (holder) => {
+      await sql`
+        insert into queue.tasks (id, kind, subject, priority, place, run_at, created_at, failed_at) overriding system value
+        values (0, 'delete_files', gen_random_uuid(), 5, 0, core.now(), core.now(), core.now())`;
+      return await holder`select from queue.tasks as t where t.id = 0 for update`;
+    },
+    call: (sql, admin) =>
+      sql`select api.post_admin_queue(${admin}, 'request', 0, 'a test') ->> 'error' as error`,
+  },
   "those who add webhooks": {
     hold: (holder) => holder`lock table webhooks.webhooks in share row exclusive mode`,
     call: (sql, admin) =>

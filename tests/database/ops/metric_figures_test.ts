@@ -284,6 +284,10 @@ const overview = {
   "debts": "select * from ops.debt_now",
   "the queue": "select * from ops.queue_now",
   "what was spent today": "select * from ops.spending_today",
+  "how an hour went": "select ops.stats_json('hour')",
+  "how a day went": "select ops.stats_json('day')",
+  "how a month went": "select ops.stats_json('month')",
+  "how things stand": "select ops.now_json()",
   "all of `metrics`": "select ops.metric_families()",
 } as const;
 
@@ -310,6 +314,7 @@ Deno.test("an overview reads no grown table as a whole, and tells how long it ta
     from videos.jobs as j order by j.created_at`;
   for (const table of ["accounts.users", "videos.submissions"]) await sql`vacuum full analyze ${sql(table)}`;
   await sql`select brin_summarize_new_values('videos.submissions_claimed_at')`;
+  await sql`select ops.sum_stats(a.at) from ops.unsummed_stats(1000) as a (at)`;
   await test.step("of jobs whose submissions were read at once none is asked for them once more", async () => {
     const asked = await sql.begin(async (sql) => {
       const scans = async () =>

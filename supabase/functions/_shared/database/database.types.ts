@@ -22,6 +22,18 @@ export type Database = {
         };
         Returns: Json;
       };
+      "admin_errors": {
+        Args: {
+          "p_admin_id": string;
+          "p_after"?: Json;
+          "p_codes"?: (string)[];
+          "p_endpoint"?: string;
+          "p_limit": number;
+          "p_request_id"?: string;
+          "p_session_id"?: string;
+        };
+        Returns: Json;
+      };
       "admin_refund_credits": {
         Args: {
           "p_admin_id": string;
@@ -34,6 +46,10 @@ export type Database = {
           "p_session_id"?: string;
           "p_user_id": string;
         };
+        Returns: Json;
+      };
+      "admin_stats": {
+        Args: { "p_admin_id": string; "p_session_id"?: string; "p_span": string };
         Returns: Json;
       };
       "app_store_notifications": { Args: { "p_notification": Json }; Returns: Json };
@@ -211,6 +227,16 @@ export type Database = {
       "get_admin_limits": { Args: { "p_admin_id": string; "p_session_id"?: string }; Returns: Json };
       "get_admin_models": { Args: { "p_admin_id": string; "p_session_id"?: string }; Returns: Json };
       "get_admin_products": { Args: { "p_admin_id": string; "p_session_id"?: string }; Returns: Json };
+      "get_admin_queue": {
+        Args: {
+          "p_admin_id": string;
+          "p_after"?: Json;
+          "p_kind"?: string;
+          "p_limit": number;
+          "p_session_id"?: string;
+        };
+        Returns: Json;
+      };
       "get_admin_reports": {
         Args: {
           "p_admin_id": string;
@@ -452,6 +478,16 @@ export type Database = {
           "p_request_id": string;
           "p_session_id"?: string;
           "p_trial_credits"?: number;
+        };
+        Returns: Json;
+      };
+      "post_admin_queue": {
+        Args: {
+          "p_admin_id": string;
+          "p_reason": string;
+          "p_request_id": string;
+          "p_session_id"?: string;
+          "p_task_id": number;
         };
         Returns: Json;
       };
