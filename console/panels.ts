@@ -1,6 +1,14 @@
 /** The panels, in the order in which they are offered. */
 import type { ComponentType } from "preact";
+import { Alerts } from "./panels/alerts.tsx";
+import { Cases } from "./panels/cases.tsx";
+import { DeadLetters } from "./panels/dead-letters.tsx";
+import { Errors } from "./panels/errors.tsx";
+import { Flags } from "./panels/flags.tsx";
 import { Limits } from "./panels/limits.tsx";
+import { Models } from "./panels/models.tsx";
+import { Products } from "./panels/products.tsx";
+import { Webhooks } from "./panels/webhooks.tsx";
 
 export interface PanelEntry {
   /** In the address. */
@@ -10,5 +18,13 @@ export interface PanelEntry {
 }
 
 export const panels: readonly PanelEntry[] = [
+  { name: "models", title: "Models", View: Models },
+  { name: "products", title: "Products", View: Products },
   { name: "limits", title: "Limits", View: Limits },
+  { name: "flags", title: "Flags", View: Flags },
+  { name: "alerts", title: "Alerts", View: Alerts },
+  { name: "webhooks", title: "Webhooks", View: Webhooks },
+  { name: "dead-letters", title: "Dead letters", View: DeadLetters },
+  { name: "errors", title: "Errors", View: Errors },
+  { name: "cases", title: "Cases", View: Cases },
 ];
