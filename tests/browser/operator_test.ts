@@ -117,7 +117,7 @@ browserTest("a switch that is turned off holds at once", async () => {
   await turn();
   await page.getByRole("status").getByText("generation is on.").waitFor();
   await generate(guest);
-  assert.deepEqual(await actionsOf(admin), ["change_flag: A drill", "change_flag: A drill"]);
+  assert.deepEqual(await actionsOf(admin), ["switch_flag: A drill", "switch_flag: A drill"]);
 });
 
 browserTest("rules of a flag that are no JSON are not sent, and others count at once", async () => {
@@ -246,13 +246,13 @@ browserTest("errors are found by code, endpoint and request", async () => {
   await record("ERR_6001", "credits", "request-two", "The second fault");
   await using visit = await tested.openAsAdmin("#/errors?code=ERR_6003");
   const { page } = visit;
-  await page.getByText("The first fault").first().waitFor();
-  assert.equal(await page.getByText("The second fault").count(), 0);
+  await page.getByRole("cell", { name: "The first fault" }).waitFor();
+  assert.equal(await page.getByRole("cell", { name: "The second fault" }).count(), 0);
   await page.getByLabel("Code").fill("");
   await page.getByLabel("Request").fill("request-two");
   await page.getByRole("button", { name: "Filter" }).click();
-  await page.getByText("The second fault").first().waitFor();
-  assert.equal(await page.getByText("The first fault").count(), 0);
+  await page.getByRole("cell", { name: "The second fault" }).waitFor();
+  assert.equal(await page.getByRole("cell", { name: "The first fault" }).count(), 0);
   await page.getByRole("link", { name: "request-two" }).waitFor();
 });
 
