@@ -3,7 +3,7 @@ import type { components } from "@kinora/client/admin";
 import { Change } from "../parts/change.tsx";
 import { ChoiceField, choiceOf } from "../parts/fields.tsx";
 import { chosenOf, OneOf } from "../parts/filters.tsx";
-import { numberOf, Status, Time, type Tone } from "../parts/figures.tsx";
+import { countOf, Status, Time, type Tone } from "../parts/figures.tsx";
 import { usePages } from "../parts/load.ts";
 import { Panel } from "../parts/panel.tsx";
 import { Table } from "../parts/table.tsx";
@@ -102,7 +102,7 @@ export function Cases() {
 function Said({ prompt, ground, appeal, report_count, reports, notice_count, notices }: Case) {
   return (
     <details>
-      <summary>{numberOf(report_count)} reports, {numberOf(notice_count)} notices</summary>
+      <summary>{countOf(report_count, "report")}, {countOf(notice_count, "notice")}</summary>
       <dl>
         <dt>Prompt</dt>
         <dd>{prompt ?? "–"}</dd>

@@ -85,7 +85,7 @@ function SendAgain({ delivery: { delivery_id, type, event_id }, sent }: {
   return (
     <Act
       label="Send again"
-      title={`Send ${type} ${event_id} again`}
+      title={`Send again ${type} ${event_id}`}
       run={async () => {
         await call("POST", "admin-webhook-deliveries", { body: { delivery_id } });
         sent();

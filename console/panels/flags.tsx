@@ -2,7 +2,7 @@
 import type { components } from "@kinora/client/admin";
 import { Change } from "../parts/change.tsx";
 import { changed, CheckField, ChoiceField, choiceOf, JsonField, jsonOf, textOf } from "../parts/fields.tsx";
-import { Status } from "../parts/figures.tsx";
+import { countOf, Status } from "../parts/figures.tsx";
 import { useLoaded } from "../parts/load.ts";
 import { Panel } from "../parts/panel.tsx";
 import { Table } from "../parts/table.tsx";
@@ -60,7 +60,12 @@ function Variants({ variants, default_variant, off_variant, is_experiment }: Fla
 }
 
 function Rules({ rules }: Pick<Flag, "rules">) {
-  return rules.length === 0 ? <>–</> : <pre>{jsonOf(rules)}</pre>;
+  return rules.length === 0 ? <>–</> : (
+    <details>
+      <summary>{countOf(rules.length, "rule")}</summary>
+      <pre>{jsonOf(rules)}</pre>
+    </details>
+  );
 }
 
 function ChangeFlag({ flag, changed: done }: { flag: Flag; changed: () => void }) {

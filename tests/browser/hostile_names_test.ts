@@ -73,7 +73,7 @@ async function hearThem(page: Page): Promise<string> {
   return await eventually("the message was delivered", async () => {
     await tested.backend.stack.tick();
     const [delivered] = await tested.backend.database.sql<{ webhook_id: string }[]>`
-      select d.webhook_id from webhooks.deliveries as d where d.status = 'delivered'`;
+      select d.target as webhook_id from events.deliveries as d where d.channel = 'webhook' and d.outcome = 'delivered'`;
     return delivered && `webhooks?webhook_id=${delivered.webhook_id}`;
   });
 }
