@@ -17,6 +17,7 @@ import { type Answer, assertError, bodyOf, readAnswer } from "./support/answer.t
 import { type Guest, startBackend } from "./support/backend.ts";
 import { shared } from "../shared.ts";
 import { credentialsFor } from "./support/credentials.ts";
+import { deadTask } from "./support/example-requests.ts";
 import { type Known } from "./support/json-schema-arbitrary.ts";
 import { everyOddRequest, type OddRequest, oddRequests } from "./support/odd-requests.ts";
 import { sign } from "./support/fal-webhook.ts";
@@ -85,6 +86,7 @@ async function knownValues(): Promise<Known> {
     case_id: cases.map(({ id }) => id),
     webhook_id: [webhookId],
     delivery_id: [deliveryId],
+    task_id: [await deadTask(backend), await deadTask(backend)],
     url: ["https://hooks.example.com/", "http://127.0.0.1:9/"],
     types: ["video.*", "#"],
     prompt: ["A fox in the snow", "🦊\n\tKar"],

@@ -9,6 +9,7 @@ import { type Answer, bodyOf, errorOf } from "./support/answer.ts";
 import { type Guest, startBackend } from "./support/backend.ts";
 import { shared } from "../shared.ts";
 import { crowd } from "./support/crowd.ts";
+import { deadTask } from "./support/example-requests.ts";
 import { ended, generate, priceOfKling } from "./support/videos.ts";
 
 const backend = shared(startBackend);
@@ -176,9 +177,7 @@ const withEntries: Readonly<Record<string, () => Promise<Guest | [Guest, string]
     return await backend.signInAdmin();
   },
   "GET admin-queue": async () => {
-    await backend.database.sql`
-      insert into queue.tasks (kind, subject, priority, place, run_at, created_at, failed_at)
-      select 'delete_files', gen_random_uuid(), 5, 0, core.now(), core.now(), core.now() from generate_series(1, 2)`;
+    for (let task = 0; task < 2; task++) await deadTask(backend);
     return await backend.signInAdmin();
   },
   "GET admin-reports": withCases,

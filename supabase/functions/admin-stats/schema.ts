@@ -8,12 +8,18 @@ export type GetAdminStatsQuery = z.infer<typeof GetAdminStatsQuery>;
 const count = z.int().check(z.nonnegative());
 const timestamp = z.iso.datetime({ precision: 3 });
 
-/** What is counted: a name, and what tells several of it apart. */
-const stat = {
-  name: z.enum(["jobs_accepted", "jobs_ended", "completion_seconds", "credits", "provider_cents"]),
-  labels: z.record(z.string(), z.string()),
-  unit: z.enum(["jobs", "seconds", "credits", "cents"]),
-};
+export const StatName = z.enum([
+  "jobs_accepted",
+  "jobs_ended",
+  "completion_seconds",
+  "credits",
+  "provider_cents",
+]);
+
+export const StatUnit = z.enum(["jobs", "seconds", "credits", "cents"]);
+
+/** What is counted, and what tells several of one name apart. */
+const stat = { name: StatName, labels: z.record(z.string(), z.string()), unit: StatUnit };
 
 export const GetAdminStatsResponse = z.object({
   span: z.enum(["hour", "day", "month"]),

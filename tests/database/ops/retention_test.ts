@@ -298,6 +298,13 @@ const sweeps: Record<string, Sweep> = {
         from (select date '2020-01-01' + (select count(*)::int from ops.reports) as day) as d`,
     names: (sql) => sql`select r.figures ->> 'name' as name from ops.reports as r`,
   },
+  stat_sums: {
+    make: (sql, name, age) =>
+      sql`
+        insert into ops.stat_sums (at, stats)
+        values (core.now() - make_interval(secs => ${age}), array[row('jobs_accepted', ${name}, 1)::ops.stat])`,
+    names: (sql) => sql`select (s.stats[1]).label as name from ops.stat_sums as s`,
+  },
   swept: {
     make: (sql, name, age) =>
       sql`

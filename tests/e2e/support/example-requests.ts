@@ -75,6 +75,16 @@ export async function signedByApple(
   };
 }
 
+/** The number of a task that has used its tries; there is nothing to do for it. */
+export async function deadTask({ database: { sql } }: Backend): Promise<number> {
+  const [row] = await sql<{ id: number }[]>`
+    insert into queue.tasks (kind, subject, priority, place, run_at, created_at, failed_at)
+    values ('deliver_inbox', gen_random_uuid(), 5, 0, core.now(), core.now(), core.now())
+    returning id::int`;
+  if (row === undefined) throw new Error("There is no task");
+  return row.id;
+}
+
 /** The example's request, about something that there is, and that is `guest`'s where it is about nobody else's. */
 export async function requestAbout(backend: Backend, guest: Guest, operation: Operation): Promise<Request> {
   const { body } = exampleRequest(operation);
@@ -131,6 +141,10 @@ export async function requestAbout(backend: Backend, guest: Guest, operation: Op
     await sql`delete from webhooks.webhooks`;
     await sql`select webhooks.add(${webhook}, 'https://hooks.example.com/', '{account.closed}', 'v1.eA==')`;
     return exampleRequest(operation, { webhook });
+  }
+  if (operation.operation === "POST admin-queue") {
+    const { body } = exampleRequest(operation);
+    return { query: "", body: { ...Object(body), task_id: await deadTask(backend) } };
   }
   if (text.includes(exampleIds.project)) {
     const answer = await guest.call("projects", { body: { name: "A project" } });
