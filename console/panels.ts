@@ -8,6 +8,7 @@ import { Flags } from "./panels/flags.tsx";
 import { Limits } from "./panels/limits.tsx";
 import { Models } from "./panels/models.tsx";
 import { Products } from "./panels/products.tsx";
+import { Try } from "./panels/try.tsx";
 import { Webhooks } from "./panels/webhooks.tsx";
 
 export interface PanelEntry {
@@ -27,4 +28,5 @@ export const panels: readonly PanelEntry[] = [
   { name: "dead-letters", title: "Dead letters", View: DeadLetters },
   { name: "errors", title: "Errors", View: Errors },
   { name: "cases", title: "Cases", View: Cases },
+  { name: "try", title: "Try it", View: Try },
 ];

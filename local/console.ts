@@ -48,10 +48,17 @@ export async function keptAdmin(stack: Stack, directory: string): Promise<Admin>
 
 /** Serves the console that was built into `folder`, and gives its URL. `local` is what it may know of this machine. */
 export async function openConsole(
-  { url, publishableKey, gateway }: Pick<Stack, "url" | "publishableKey" | "gateway">,
+  { url, publishableKey, gateway, simulators }: Pick<
+    Stack,
+    "url" | "publishableKey" | "gateway" | "simulators"
+  >,
   folder: string,
   local: LocalSettings = {},
 ): Promise<string> {
-  await gateway.say({ kind: "console", console: { folder, settings: { url, publishableKey, local } } });
+  const settings = { url, publishableKey, local };
+  await gateway.say({
+    kind: "console",
+    console: { folder, settings, appStoreUrl: simulators.appStore.url },
+  });
   return `${url}/console/`;
 }

@@ -20,7 +20,7 @@ const root = new URL("..", import.meta.url);
 const usage = `deno task test [tier | path]... [--filter=<text>] [--long] [--platform]
 
 Runs all tests, or the tiers and files that are named, after their types were checked.
-  tier              unit, contract, database or e2e
+  tier              unit, contract, database, e2e or browser
   path              the test files whose path contains it
   --filter=<text>   only the tests whose name contains it
   --long            all that the tests can try, where they otherwise try a sample; without a tier or path, only what

@@ -120,7 +120,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Every model, offered or not, and who makes its videos
+         * @description In the operator's order. `providers` are asked in their order; `cost_cents` is what one takes of us for a video, or for a second of it, as `pricing.type` says.
+         */
+        get: operations["getAdminModels"];
         put?: never;
         post?: never;
         delete?: never;
@@ -131,6 +135,34 @@ export interface paths {
          * @description New videos see it at once, and the catalogue of `models` within the minute that it may be remembered. Videos that were accepted go on. Answers the model as it is then; what changes nothing is not written down.
          */
         patch: operations["patchAdminModels"];
+        trace?: never;
+    };
+    "/admin-products": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is sold, and the purchases that wait for a product
+         * @description All products in the operator's order, also what is taken off. `waiting` are purchases that are paid and not credited, since no product has their id and kind: 50 at most, the oldest of each product first. `kind` is Apple's word; nothing credits `other`.
+         */
+        get: operations["getAdminProducts"];
+        put?: never;
+        /**
+         * Adds a product, and has credited what waits for it
+         * @description As App Store Connect has it; `name` and `description` are what the app shows. `products` shows it within a minute, and what waits for it is credited within seconds. What is left out: no `trial_credits`, available, not featured, `position` 0. `ERR_4009` (`exists`) for an id that is there, as in a second call.
+         */
+        post: operations["postAdminProducts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Changes a product, or takes it off
+         * @description What is left out stays as it is, and what was credited does, too. `products` shows it within a minute. What is not available is not shown, and whoever has paid for it gets it all the same. Another `kind` credits what waits for that. What changes nothing is not written down. Answers the product as it is then.
+         */
+        patch: operations["patchAdminProducts"];
         trace?: never;
     };
     "/admin-queue": {
@@ -1160,6 +1192,18 @@ export interface components {
             /** Format: date-time */
             expires_at: string | null;
         };
+        AddProductRequest: {
+            product_id: string;
+            kind: components["schemas"]["ProductKind"];
+            name: string;
+            description: string;
+            credits: number;
+            trial_credits?: number | null;
+            is_available?: boolean | null;
+            is_featured?: boolean | null;
+            position?: number | null;
+            reason: components["schemas"]["Reason"];
+        };
         AdjustCreditsRequest: {
             user_id: components["schemas"]["UserId"];
             amount: number;
@@ -1212,7 +1256,7 @@ export interface components {
                 /** Format: uuid */
                 id: string;
                 /** @enum {string} */
-                action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban" | "keep_video" | "remove_video" | "grant_appeal" | "reject_appeal" | "refund_removal" | "hold" | "lift_hold" | "create_webhook" | "change_webhook" | "rotate_webhook_secret" | "delete_webhook" | "switch_flag" | "change_limit" | "change_rule" | "acknowledge_alert";
+                action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban" | "keep_video" | "remove_video" | "grant_appeal" | "reject_appeal" | "refund_removal" | "hold" | "lift_hold" | "create_webhook" | "change_webhook" | "rotate_webhook_secret" | "delete_webhook" | "switch_flag" | "change_limit" | "change_rule" | "acknowledge_alert" | "change_flag" | "create_product" | "change_product";
                 /** Format: uuid */
                 admin_id: string | null;
                 amount: number | null;
@@ -1222,6 +1266,41 @@ export interface components {
                 /** Format: date-time */
                 created_at: string;
             }[];
+        };
+        AdminModelsResponse: {
+            models: {
+                /** Format: uuid */
+                id: string;
+                name: string;
+                description: string;
+                category: components["schemas"]["Category"];
+                /** Format: uri */
+                thumbnail_url: string | null;
+                is_featured: boolean;
+                requires_image: boolean;
+                pricing: components["schemas"]["Pricing"];
+                options: components["schemas"]["ModelOptions"];
+                inputs: components["schemas"]["ModelInput"][];
+                is_available: boolean;
+                providers: {
+                    provider: string;
+                    is_enabled: boolean;
+                    /** @enum {string} */
+                    breaker: "closed" | "open" | "half_open";
+                    cost_cents: number;
+                }[];
+            }[];
+        };
+        AdminProduct: {
+            product_id: string;
+            kind: components["schemas"]["ProductKind"];
+            name: string;
+            description: string;
+            credits: number;
+            is_featured: boolean;
+            trial_credits: number;
+            is_available: boolean;
+            position: number;
         };
         Alert: {
             /** Format: uuid */
@@ -1329,6 +1408,19 @@ export interface components {
             options: components["schemas"]["ModelOptions"];
             inputs: components["schemas"]["ModelInput"][];
             is_available: boolean;
+        };
+        ChangeProductRequest: {
+            product_id: string;
+            /** @enum {string|null} */
+            kind?: "consumable" | "subscription" | null;
+            name?: string | null;
+            description?: string | null;
+            credits?: number | null;
+            trial_credits?: number | null;
+            is_available?: boolean | null;
+            is_featured?: boolean | null;
+            position?: number | null;
+            reason: components["schemas"]["Reason"];
         };
         ChangeWebhookRequest: {
             webhook_id: components["schemas"]["WebhookId"];
@@ -1704,6 +1796,10 @@ export interface components {
             /** Format: date-time */
             expires_at: string | null;
         } | null;
+        ListProductsResponse: {
+            products: components["schemas"]["AdminProduct"][];
+            waiting: components["schemas"]["WaitingPurchase"][];
+        };
         LoggedError: {
             /** Format: date-time */
             minute: string;
@@ -1966,13 +2062,14 @@ export interface components {
         };
         Product: {
             product_id: string;
-            /** @enum {string} */
-            kind: "consumable" | "subscription";
+            kind: components["schemas"]["ProductKind"];
             name: string;
             description: string;
             credits: number;
             is_featured: boolean;
         };
+        /** @enum {string} */
+        ProductKind: "consumable" | "subscription";
         ProductsResponse: {
             products: components["schemas"]["Product"][];
         };
@@ -2154,6 +2251,8 @@ export interface components {
         StatName: "jobs_accepted" | "jobs_ended" | "completion_seconds" | "credits" | "provider_cents";
         /** @enum {string} */
         StatUnit: "jobs" | "seconds" | "credits" | "cents";
+        /** @enum {string} */
+        StoreEnvironment: "production" | "sandbox";
         Subscription: {
             product_id: string;
             /** @enum {string} */
@@ -2259,6 +2358,18 @@ export interface components {
                 percent: number | null;
             };
             next_poll_seconds: number | null;
+        };
+        WaitingPurchase: {
+            transaction_id: string;
+            environment: components["schemas"]["StoreEnvironment"];
+            product_id: string;
+            /** @enum {string} */
+            kind: "consumable" | "subscription" | "other";
+            quantity: number;
+            /** Format: uuid */
+            user_id: string | null;
+            /** Format: date-time */
+            purchased_at: string;
         };
         Webhook: {
             /** Format: uuid */
@@ -3340,6 +3451,111 @@ export interface operations {
             503: components["responses"]["ERR_6001"];
         };
     };
+    getAdminModels: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "models": [
+                     *         {
+                     *           "id": "0190a000-0000-7000-8000-000000000001",
+                     *           "name": "Kling 2.5 Turbo Pro",
+                     *           "description": "Cinematic motion from a text, five seconds at a time.",
+                     *           "category": "text_to_video",
+                     *           "thumbnail_url": null,
+                     *           "is_featured": true,
+                     *           "requires_image": false,
+                     *           "pricing": {
+                     *             "type": "per_video",
+                     *             "credits": 4
+                     *           },
+                     *           "options": {
+                     *             "duration_seconds": {
+                     *               "values": [
+                     *                 5
+                     *               ],
+                     *               "default": 5
+                     *             },
+                     *             "resolution": {
+                     *               "values": [
+                     *                 "1080p"
+                     *               ],
+                     *               "default": "1080p"
+                     *             },
+                     *             "aspect_ratio": {
+                     *               "values": [
+                     *                 "16:9",
+                     *                 "9:16",
+                     *                 "1:1"
+                     *               ],
+                     *               "default": "16:9"
+                     *             }
+                     *           },
+                     *           "inputs": [
+                     *             {
+                     *               "name": "negative_prompt",
+                     *               "type": "text",
+                     *               "max": 500
+                     *             }
+                     *           ],
+                     *           "is_available": true,
+                     *           "providers": [
+                     *             {
+                     *               "provider": "fal",
+                     *               "is_enabled": true,
+                     *               "breaker": "closed",
+                     *               "cost_cents": 35
+                     *             },
+                     *             {
+                     *               "provider": "replicate",
+                     *               "is_enabled": true,
+                     *               "breaker": "open",
+                     *               "cost_cents": 35
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AdminModelsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
     patchAdminModels: {
         parameters: {
             query?: never;
@@ -3436,6 +3652,221 @@ export interface operations {
             413: components["responses"]["ERR_4013"];
             415: components["responses"]["ERR_4018"];
             422: components["responses"]["ERR_4002"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    getAdminProducts: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "products": [
+                     *         {
+                     *           "product_id": "credits_150",
+                     *           "kind": "consumable",
+                     *           "name": "150 credits",
+                     *           "description": "Enough for a film festival.",
+                     *           "credits": 150,
+                     *           "trial_credits": 0,
+                     *           "is_available": true,
+                     *           "is_featured": false,
+                     *           "position": 6
+                     *         }
+                     *       ],
+                     *       "waiting": [
+                     *         {
+                     *           "transaction_id": "2000000123456789",
+                     *           "environment": "production",
+                     *           "product_id": "credits_300",
+                     *           "kind": "consumable",
+                     *           "quantity": 1,
+                     *           "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+                     *           "purchased_at": "2026-11-21T12:00:00.000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ListProductsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    postAdminProducts: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "product_id": "credits_150",
+                 *       "kind": "consumable",
+                 *       "name": "150 credits",
+                 *       "description": "Enough for a film festival.",
+                 *       "credits": 150,
+                 *       "trial_credits": 0,
+                 *       "is_available": true,
+                 *       "is_featured": false,
+                 *       "position": 6,
+                 *       "reason": "The festival begins on Friday"
+                 *     }
+                 */
+                "application/json": components["schemas"]["AddProductRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "product_id": "credits_150",
+                     *       "kind": "consumable",
+                     *       "name": "150 credits",
+                     *       "description": "Enough for a film festival.",
+                     *       "credits": 150,
+                     *       "trial_credits": 0,
+                     *       "is_available": true,
+                     *       "is_featured": false,
+                     *       "position": 6
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AdminProduct"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            409: components["responses"]["ERR_4009"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    patchAdminProducts: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "product_id": "credits_150",
+                 *       "is_available": false,
+                 *       "reason": "The festival is over"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ChangeProductRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "product_id": "credits_150",
+                     *       "kind": "consumable",
+                     *       "name": "150 credits",
+                     *       "description": "Enough for a film festival.",
+                     *       "credits": 150,
+                     *       "trial_credits": 0,
+                     *       "is_available": false,
+                     *       "is_featured": false,
+                     *       "position": 6
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AdminProduct"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
             429: components["responses"]["ERR_4004"];
             500: components["responses"]["ERR_6003"];
             503: components["responses"]["ERR_6001"];

@@ -25,7 +25,14 @@ export function Limits() {
             { title: "At most", isNumber: true, cell: ({ max_hits }) => numberOf(max_hits) },
             { title: "Within", isNumber: true, cell: ({ window_seconds }) => durationOf(window_seconds) },
             { title: "Now", isNumber: true, cell: (policy) => <Admitted {...policy} /> },
-            { title: "Change", cell: (policy) => <ChangeLimit policy={policy} changed={loaded.reload} /> },
+            {
+              title: "Change",
+              // Those that bound admins are the database owner's to change.
+              cell: (policy) =>
+                policy.policy.startsWith("admin")
+                  ? "–"
+                  : <ChangeLimit policy={policy} changed={loaded.reload} />,
+            },
           ]}
         />
       )}

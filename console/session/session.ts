@@ -1,6 +1,6 @@
 /** Who is signed in, and how far: a password, a second factor, and whether the API takes them for an admin. */
 import { signal } from "@preact/signals";
-import { createClient, type SupabaseClient } from "@supabase/supabase-js";
+import { createClient, isAuthRetryableFetchError, type SupabaseClient } from "@supabase/supabase-js";
 import { KinoraAdmin, KinoraError } from "@kinora/client/admin";
 import type { Settings } from "../settings.ts";
 
@@ -49,16 +49,13 @@ export function settings(): Settings {
 /** Shows what there is to do next for whoever has signed in. */
 export async function goOn(): Promise<void> {
   const { supabase, admin } = opened();
-  const { data: { session: current } } = await supabase.auth.getSession();
-  if (current === null) {
-    session.value = { at: "sign-in" };
-    return;
-  }
+  const { data: { session: current }, error } = await supabase.auth.getSession();
+  if (current === null) return stop(error);
   const email = current.user.email ?? "";
   const { data: level } = await supabase.auth.mfa.getAuthenticatorAssuranceLevel();
   if (level?.currentLevel !== "aal2") {
     const { data: factors, error } = await supabase.auth.mfa.listFactors();
-    if (error !== null) return leave("The session has ended");
+    if (error !== null) return stop(error);
     const factor = factors.totp[0];
     session.value = factor === undefined
       ? { at: "refused", email, why: "no second factor" }
@@ -96,6 +93,13 @@ export async function proveSecondFactor(factorId: string, code: string): Promise
 export async function signOut(): Promise<void> {
   session.value = { at: "sign-in" };
   await opened().supabase.auth.signOut({ scope: "local" });
+}
+
+/** Shows why whoever wants to sign in gets no further: Auth cannot be reached, or there is no session. */
+function stop(error: unknown): void {
+  if (isAuthRetryableFetchError(error)) session.value = { at: "unreachable" };
+  else if (error !== null) leave("The session has ended");
+  else session.value = { at: "sign-in" };
 }
 
 function leave(why: string): void {

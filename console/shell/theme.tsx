@@ -17,14 +17,12 @@ export function applyTheme(): void {
 export function onColours(changed: () => void): () => void {
   const system = matchMedia("(prefers-color-scheme: dark)");
   system.addEventListener("change", changed);
-  let isFirst = true;
-  const end = theme.subscribe(() => {
-    if (!isFirst) changed();
-    isFirst = false;
-  });
+  // Once the page has them, which is after they were chosen.
+  const chosen = new MutationObserver(changed);
+  chosen.observe(document.documentElement, { attributeFilter: ["data-theme"] });
   return () => {
     system.removeEventListener("change", changed);
-    end();
+    chosen.disconnect();
   };
 }
 

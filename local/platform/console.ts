@@ -1,10 +1,17 @@
-/** The console below /console/, as a static host serves it: with a policy that lets it reach its project and nothing else. */
+/**
+ * The console below /console/, as a static host serves it: with a policy that lets it reach its project and nothing else.
+ * Beside it what a phone has and a browser has not, for the page that plays one: a device token, and purchases.
+ */
+import { doInStore } from "../simulators/app-store/deeds.ts";
+import { deviceToken } from "../simulators/device-check/bits.ts";
 
 /** What the page is given beside its files; the shape is console/settings.ts. */
 export interface ConsoleConfiguration {
   /** Of the built console. */
   readonly folder: string;
   readonly settings: { readonly url: string; readonly [name: string]: unknown };
+  /** Where the simulated App Store is. */
+  readonly appStoreUrl: string;
 }
 
 const types: Readonly<Record<string, string>> = {
@@ -19,7 +26,7 @@ export function contentSecurityPolicy(url: string): string {
     "default-src 'none'",
     "script-src 'self'",
     "style-src 'self'",
-    "img-src data:",
+    `img-src data: ${url}`,
     `connect-src 'self' ${url} ${url.replace(/^http/, "ws")}`,
     `media-src ${url} blob:`,
     "form-action 'none'",
@@ -29,7 +36,11 @@ export function contentSecurityPolicy(url: string): string {
 }
 
 /** Answers what is below /console. */
-export async function serveConsole({ folder, settings }: ConsoleConfiguration, url: URL): Promise<Response> {
+export async function serveConsole(
+  { folder, settings, appStoreUrl }: ConsoleConfiguration,
+  request: Request,
+  url: URL,
+): Promise<Response> {
   if (url.pathname === "/console") {
     return new Response(null, { status: 308, headers: { location: "/console/" } });
   }
@@ -40,6 +51,10 @@ export async function serveConsole({ folder, settings }: ConsoleConfiguration, u
     "cache-control": "no-cache",
   };
   const name = url.pathname.slice("/console/".length) || "index.html";
+  if (request.method === "POST") {
+    const asked = await request.json().catch(() => null);
+    return Response.json(await answerPhone(name, asked, appStoreUrl), { headers });
+  }
   // No header lets another site's page read this.
   if (name === "settings.json") return Response.json(settings, { headers });
   const type = types[name.split(".").at(-1) ?? ""];
@@ -53,4 +68,21 @@ export async function serveConsole({ folder, settings }: ConsoleConfiguration, u
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     return new Response("Not found", { status: 404, headers });
   }
+}
+
+/** What the phone that the page plays is told by its system. */
+async function answerPhone(
+  name: string,
+  asked: Record<string, string> | null,
+  appStoreUrl: string,
+): Promise<object> {
+  const { phone = "", kind, product_id: productId = "", app_account_token: appAccountToken = "" } = asked ??
+    {};
+  if (name === "device-token") return { token: deviceToken(phone) };
+  const { signed } = await doInStore(appStoreUrl, {
+    deed: kind === "subscription" ? "subscribe" : "buy",
+    productId,
+    appAccountToken,
+  });
+  return { signed };
 }

@@ -196,7 +196,7 @@ async function main(port: number, trustClientAddress: boolean): Promise<void> {
       }
       default:
         return servedConsole !== undefined && /^\/console(\/|$)/.test(url.pathname)
-          ? await serveConsole(servedConsole, url)
+          ? await serveConsole(servedConsole, request, url)
           : noRoute();
     }
   }

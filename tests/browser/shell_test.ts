@@ -56,6 +56,28 @@ async function makeUser() {
   return { ...credentials, id: data.user?.id ?? "" };
 }
 
+browserTest(
+  "the admin of the developer's machine is filled in, and what others deploy offers none",
+  async () => {
+    const { url, publishableKey } = tested.backend.stack;
+    const admin = await tested.makeAdmin();
+    await using visit = await tested.open();
+    const { page } = visit;
+    await page.getByRole("button", { name: "Sign in" }).waitFor();
+    assert.equal(await page.getByRole("button").count(), 1);
+    await page.route(
+      "**/settings.json",
+      (route) => route.fulfill({ json: { url, publishableKey, local: { admin } } }),
+    );
+    await page.reload();
+    await page.getByRole("button", { name: "Fill in the local admin" }).click();
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("button", { name: "Fill in the code" }).click();
+    await page.getByRole("button", { name: "Go on" }).click();
+    await page.getByRole("navigation").waitFor();
+  },
+);
+
 browserTest("an admin without a second factor sees why, and nothing else", async () => {
   const admin = await makeUser();
   await tested.backend.database.sql`select ops.make_admin(${admin.id})`;

@@ -47,7 +47,9 @@ const given = `
 
 /** The app's own, which the lines of a README leave out. */
 const app = `
-  declare const url: string, publishableKey: string, model_id: string;
+  declare const url: string, publishableKey: string, model_id: string, user_id: string, webhook_id: string;
+  declare const supabase: import("@kinora/client").Supabase;
+  declare function list(rows: object[]): void;
   declare function newDeviceToken(): Promise<string>;
   declare function show(stage: string): void;
 `;

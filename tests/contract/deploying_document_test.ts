@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { withConnection } from "../../local/postgres/database.ts";
 import { migrate } from "../../local/postgres/migrations.ts";
+import { contentSecurityPolicy } from "../../local/platform/console.ts";
 import { preparePlatform } from "../../local/platform/platform.ts";
 import { realtimeGrants, realtimeSchema } from "../../local/platform/realtime/schema.ts";
 import { variables } from "../../supabase/functions/_shared/platform/config-variables.ts";
@@ -17,6 +18,11 @@ Deno.test("docs/deploying.md's table of secrets is what the configuration says",
     .filter(([, { kind }]) => kind === "secret")
     .map(([name, { purpose, without }]) => [name, purpose, without]);
   assert.deepEqual(tableRows(deploying, "secret"), secrets);
+});
+
+Deno.test("docs/deploying.md has the policy with which the console is tested", () => {
+  const header = `Content-Security-Policy: ${contentSecurityPolicy("https://<ref>.supabase.co")}`;
+  assert.deepEqual(fences(deploying, "").filter((text) => text.startsWith("Content")), [`${header}\n`]);
 });
 
 Deno.test("docs/deploying.md explains every part that health can miss, and no other", () => {

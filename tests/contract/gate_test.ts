@@ -19,7 +19,9 @@ async function runGate(tasks: Readonly<Record<string, Task>>): Promise<{ last: s
       { mode: 0o755 },
     );
     // Nothing is to be installed for this.
-    await Deno.writeTextFile(`${directory}/prometheus`, "#!/bin/sh\n", { mode: 0o755 });
+    for (const name of ["prometheus", "chromium"]) {
+      await Deno.writeTextFile(`${directory}/${name}`, "#!/bin/sh\n", { mode: 0o755 });
+    }
     const { code, stdout } = await new Deno.Command(new URL(".ci/run", root), {
       env: { PATH: `${directory}:${Deno.env.get("PATH")}` },
     }).output();

@@ -33,8 +33,8 @@ async function occurrences(pattern: RegExp): Promise<string[]> {
 Deno.test("every dependency has one exact version", () => {
   const versions = new Map<string, string>();
   for (const [name, specifier] of Object.entries(imports)) {
-    // The repository's own package, under the name that apps import it by.
-    if (name === "@kinora/client") continue;
+    // The repository's own package, under the names that programs import it by.
+    if (name.startsWith("@kinora/client")) continue;
     const [, packageName, version] =
       /^npm:((?:@[^/]+\/)?[^@/]+)@(\d+\.\d+\.\d+(?:-[\w.]+)?)(?:\/.+)?$/.exec(specifier) ?? [];
     assert.ok(packageName !== undefined && version !== undefined, `${name} is not pinned: ${specifier}`);
