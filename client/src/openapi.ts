@@ -1285,8 +1285,7 @@ export interface components {
                 providers: {
                     provider: string;
                     is_enabled: boolean;
-                    /** @enum {string} */
-                    breaker: "closed" | "open" | "half_open";
+                    breaker: components["schemas"]["Breaker"];
                     cost_cents: number;
                 }[];
             }[];
@@ -1372,6 +1371,8 @@ export interface components {
             action: "ban" | "unban" | "hold" | "lift_hold";
             reason: components["schemas"]["Reason"];
         };
+        /** @enum {string} */
+        Breaker: "closed" | "open" | "half_open";
         CancelVideoRequest: {
             /** Format: uuid */
             job_id: string;
@@ -1683,8 +1684,7 @@ export interface components {
                 providers: {
                     provider: string;
                     is_enabled: boolean;
-                    /** @enum {string} */
-                    breaker: "closed" | "open" | "half_open";
+                    breaker: components["schemas"]["Breaker"];
                     spent_cents_today: number;
                     cap_cents: number | null;
                 }[];

@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { Reason } from "../_shared/ops/contract.ts";
+import { Breaker, Reason } from "../_shared/ops/contract.ts";
 import { Model } from "../_shared/videos/contract.ts";
 
 export const ChangeModelRequest = z.strictObject({
@@ -20,8 +20,7 @@ export const AdminModelsResponse = z.object({
     providers: z.array(z.object({
       provider: z.string(),
       is_enabled: z.boolean(),
-      /** While it is `open`, it gets no jobs; `half_open`, one at a time. */
-      breaker: z.enum(["closed", "open", "half_open"]),
+      breaker: Breaker,
       /** US cents a video, or a second of it, as the model is priced. */
       cost_cents: z.number().check(z.nonnegative()),
     })),

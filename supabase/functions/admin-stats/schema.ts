@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { Breaker } from "../_shared/ops/contract.ts";
 
 export const GetAdminStatsQuery = z.strictObject({
   span: z.enum(["hour", "day", "month"]),
@@ -40,7 +41,7 @@ export const GetAdminStatsResponse = z.object({
       provider: z.string(),
       /** Also false where a rule or an admin has switched it off. */
       is_enabled: z.boolean(),
-      breaker: z.enum(["closed", "open", "half_open"]),
+      breaker: Breaker,
       /** US cents that the submissions of the day cost, in UTC. */
       spent_cents_today: z.number(),
       /** What caps them; null where nothing does. */
