@@ -1,11 +1,19 @@
 /** The panels, in the order in which they are offered. */
 import type { ComponentType } from "preact";
+import { Alerts } from "./panels/alerts.tsx";
+import { Cases } from "./panels/cases.tsx";
+import { DeadLetters } from "./panels/dead-letters.tsx";
+import { Errors } from "./panels/errors.tsx";
+import { Flags } from "./panels/flags.tsx";
 import { Jobs } from "./panels/jobs.tsx";
 import { Limits } from "./panels/limits.tsx";
+import { Models } from "./panels/models.tsx";
 import { Overview } from "./panels/overview.tsx";
+import { Products } from "./panels/products.tsx";
 import { Search } from "./panels/search.tsx";
 import { Try } from "./panels/try.tsx";
 import { Users } from "./panels/users.tsx";
+import { Webhooks } from "./panels/webhooks.tsx";
 
 export interface PanelEntry {
   /** In the address. */
@@ -19,6 +27,14 @@ export const panels: readonly PanelEntry[] = [
   { name: "search", title: "Search", View: Search },
   { name: "jobs", title: "Jobs", View: Jobs },
   { name: "users", title: "Users", View: Users },
+  { name: "models", title: "Models", View: Models },
+  { name: "products", title: "Products", View: Products },
   { name: "limits", title: "Limits", View: Limits },
+  { name: "flags", title: "Flags", View: Flags },
+  { name: "alerts", title: "Alerts", View: Alerts },
+  { name: "webhooks", title: "Webhooks", View: Webhooks },
+  { name: "dead-letters", title: "Dead letters", View: DeadLetters },
+  { name: "errors", title: "Errors", View: Errors },
+  { name: "cases", title: "Cases", View: Cases },
   { name: "try", title: "Try it", View: Try },
 ];

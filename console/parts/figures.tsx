@@ -14,8 +14,10 @@ const moment = new Intl.DateTimeFormat("en", {
 });
 
 export const numberOf = (value: number): string => whole.format(value);
-export const creditsOf = (value: number): string =>
-  `${whole.format(value)} ${value === 1 ? "credit" : "credits"}`;
+/** `1 rule`, `2 rules`. */
+export const countOf = (value: number, one: string): string =>
+  `${whole.format(value)} ${value === 1 ? one : `${one}s`}`;
+export const creditsOf = (value: number): string => countOf(value, "credit");
 /** Of US cents. */
 export const moneyOf = (cents: number): string => dollars.format(cents / 100);
 /** `90 s`, `15 min`, `24 h`: the greatest unit that is whole. */

@@ -16,13 +16,8 @@ interface PanelProps<T> {
 
 export function Panel<T>({ title, loaded, empty, controls, children }: PanelProps<T>) {
   const { value, error, isLoading, reload } = loaded;
-  const id = useId();
   return (
-    <section class="panel" aria-labelledby={id} aria-busy={isLoading}>
-      <div class="title">
-        <h2 id={id}>{title}</h2>
-        {controls}
-      </div>
+    <Part title={title} controls={controls} isBusy={isLoading}>
       {error !== null && (
         <p role="alert" class="wrong">
           {wordsOf(error)} <button type="button" onClick={reload}>Try again</button>
@@ -30,6 +25,27 @@ export function Panel<T>({ title, loaded, empty, controls, children }: PanelProp
       )}
       {value !== undefined && (empty?.when(value) ? <p class="empty">{empty.say}</p> : children(value))}
       {value === undefined && error === null && <p class="loading">Loading …</p>}
+    </Part>
+  );
+}
+
+interface PartProps {
+  title: string;
+  controls?: ComponentChildren;
+  isBusy?: boolean;
+  children: ComponentChildren;
+}
+
+/** As a panel, of what another one has loaded. */
+export function Part({ title, controls, isBusy = false, children }: PartProps) {
+  const id = useId();
+  return (
+    <section class="panel" aria-labelledby={id} aria-busy={isBusy}>
+      <div class="title">
+        <h2 id={id}>{title}</h2>
+        {controls}
+      </div>
+      {children}
     </section>
   );
 }

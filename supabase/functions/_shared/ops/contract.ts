@@ -184,6 +184,9 @@ export const MetricFamily = z.object({
   ])),
 });
 export type MetricFamily = z.infer<typeof MetricFamily>;
+/** Of a provider: while it is `open`, it gets no jobs; `half_open`, one at a time. */
+export const Breaker = z.enum(["closed", "open", "half_open"]);
+
 /** A rate limit. */
 export const Policy = z.object({
   policy: z.string(),
