@@ -137,9 +137,6 @@ export const AdministeredUser = z.object({
 });
 export type AdministeredUser = z.infer<typeof AdministeredUser>;
 
-/** Of a provider: while it is `open`, it gets no jobs; `half_open`, one at a time. */
-export const Breaker = z.enum(["closed", "open", "half_open"]);
-
 /** In the order of docs/deploying.md's table; core.missing_parts gives them. */
 export const missingParts = [
   "postgres_17",
