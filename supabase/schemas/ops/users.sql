@@ -84,7 +84,8 @@ begin
     'purchases', (
       select coalesce(jsonb_agg(purchases.transaction_json(o.bought) || jsonb_build_object(
         'status', case when (o.bought).reason is null then purchases.transaction_json(o.bought) ->> 'status' else 'not_credited' end,
-        'reason', (o.bought).reason, 'environment', (o.bought).environment
+        'credits_added', coalesce(purchases.added_by(o.bought), 0), 'reason', (o.bought).reason,
+        'environment', (o.bought).environment
       ) order by (o.bought).purchased_at desc, (o.bought).id desc), '[]')
       from (
         select t as bought from purchases.transactions as t

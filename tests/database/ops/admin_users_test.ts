@@ -1,5 +1,7 @@
 /** What admins see and change beside credits. */
 import assert from "node:assert/strict";
+import * as z from "zod";
+import { AdministeredUser } from "../../../supabase/functions/_shared/ops/contract.ts";
 import {
   actionsAbout,
   adjust,
@@ -97,12 +99,14 @@ Deno.test("a user is shown with e-mail, lots, statement, purchases, sessions and
     purchases: [{
       product_id: "gone",
       status: "not_credited",
+      credits_added: 0,
       reason: "unknown_product",
       environment: "sandbox",
     }],
     sessions: [{ user_agent: "An app" }],
     devices: { registered: 1, first_granted_at: "2026-11-20T12:00:00.000Z" },
   });
+  z.parse(AdministeredUser, data);
   assert.doesNotMatch(JSON.stringify(data), /198\.51\.100\.7|abababab/);
 });
 
