@@ -1,19 +1,19 @@
 /** The panels, in the order in which they are offered. */
 import type { ComponentType } from "preact";
-import { Alerts } from "./panels/alerts.tsx";
-import { Cases } from "./panels/cases.tsx";
-import { DeadLetters } from "./panels/dead-letters.tsx";
-import { Errors } from "./panels/errors.tsx";
-import { Flags } from "./panels/flags.tsx";
-import { Jobs } from "./panels/jobs.tsx";
-import { Limits } from "./panels/limits.tsx";
-import { Models } from "./panels/models.tsx";
+import { Alerts } from "./panels/faults/alerts.tsx";
+import { Cases } from "./panels/faults/cases.tsx";
+import { DeadLetters } from "./panels/faults/dead-letters.tsx";
+import { Errors } from "./panels/faults/errors.tsx";
+import { Flags } from "./panels/offer/flags.tsx";
+import { Jobs } from "./panels/people/jobs.tsx";
+import { Limits } from "./panels/offer/limits.tsx";
+import { Models } from "./panels/offer/models.tsx";
 import { Overview } from "./panels/overview.tsx";
-import { Products } from "./panels/products.tsx";
-import { Search } from "./panels/search.tsx";
+import { Products } from "./panels/offer/products.tsx";
+import { Search } from "./panels/people/search.tsx";
 import { Try } from "./panels/try.tsx";
-import { Users } from "./panels/users.tsx";
-import { Webhooks } from "./panels/webhooks.tsx";
+import { Users } from "./panels/people/users.tsx";
+import { Webhooks } from "./panels/faults/webhooks.tsx";
 
 export interface PanelEntry {
   /** In the address. */

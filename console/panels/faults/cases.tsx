@@ -1,14 +1,14 @@
 /** Videos that somebody objects to, and what the operator decides. */
 import type { components } from "@kinora/client/admin";
-import { Change } from "../parts/change.tsx";
-import { ChoiceField, choiceOf } from "../parts/fields.tsx";
-import { chosenOf, OneOf } from "../parts/filters.tsx";
-import { countOf, Status, Time, type Tone } from "../parts/figures.tsx";
-import { usePages } from "../parts/load.ts";
-import { Panel } from "../parts/panel.tsx";
-import { Table } from "../parts/table.tsx";
-import { call } from "../session/session.ts";
-import { href } from "../shell/route.ts";
+import { Change } from "../../parts/change.tsx";
+import { ChoiceField, choiceOf } from "../../parts/fields.tsx";
+import { chosenOf, OneOf } from "../../parts/filters.tsx";
+import { countOf, Status, Time, type Tone } from "../../parts/figures.tsx";
+import { usePages } from "../../parts/load.ts";
+import { Panel } from "../../parts/panel.tsx";
+import { Table } from "../../parts/table.tsx";
+import { call } from "../../session/session.ts";
+import { href } from "../../shell/route.ts";
 
 type Case = components["schemas"]["SafetyCase"];
 type Decision = components["schemas"]["PatchAdminReportsRequest"]["decision"];

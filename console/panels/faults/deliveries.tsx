@@ -1,12 +1,12 @@
 /** What a webhook was told, and what became of it. */
 import type { components } from "@kinora/client/admin";
-import { Act } from "../parts/act.tsx";
-import { chosenOf, OneOf } from "../parts/filters.tsx";
-import { numberOf, Status, Time, type Tone } from "../parts/figures.tsx";
-import { usePages } from "../parts/load.ts";
-import { Panel } from "../parts/panel.tsx";
-import { Table } from "../parts/table.tsx";
-import { call } from "../session/session.ts";
+import { Act } from "../../parts/act.tsx";
+import { chosenOf, OneOf } from "../../parts/filters.tsx";
+import { numberOf, Status, Time, type Tone } from "../../parts/figures.tsx";
+import { usePages } from "../../parts/load.ts";
+import { Panel } from "../../parts/panel.tsx";
+import { Table } from "../../parts/table.tsx";
+import { call } from "../../session/session.ts";
 
 type Delivery = components["schemas"]["WebhookDelivery"];
 

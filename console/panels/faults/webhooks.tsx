@@ -1,15 +1,15 @@
 /** The servers that are told what happens. */
 import type { components } from "@kinora/client/admin";
 import { useSignal } from "@preact/signals";
-import { Act } from "../parts/act.tsx";
-import { Change } from "../parts/change.tsx";
-import { changed, CheckField, FieldGroup, TextField, textOf } from "../parts/fields.tsx";
-import { Status, Time } from "../parts/figures.tsx";
-import { useLoaded } from "../parts/load.ts";
-import { Panel, Part } from "../parts/panel.tsx";
-import { Table } from "../parts/table.tsx";
-import { call } from "../session/session.ts";
-import { href, route } from "../shell/route.ts";
+import { Act } from "../../parts/act.tsx";
+import { Change } from "../../parts/change.tsx";
+import { changed, CheckField, FieldGroup, TextField, textOf } from "../../parts/fields.tsx";
+import { Status, Time } from "../../parts/figures.tsx";
+import { useLoaded } from "../../parts/load.ts";
+import { Panel, Part } from "../../parts/panel.tsx";
+import { Table } from "../../parts/table.tsx";
+import { call } from "../../session/session.ts";
+import { href, route } from "../../shell/route.ts";
 import { Deliveries } from "./deliveries.tsx";
 
 type Webhook = components["schemas"]["Webhook"];

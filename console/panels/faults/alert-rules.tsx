@@ -1,6 +1,6 @@
 /** The rules by which alerts are raised, and what they do beside telling. */
 import type { components } from "@kinora/client/admin";
-import { Change } from "../parts/change.tsx";
+import { Change } from "../../parts/change.tsx";
 import {
   changed,
   CheckField,
@@ -10,11 +10,11 @@ import {
   numberIn,
   TextField,
   wordsIn,
-} from "../parts/fields.tsx";
-import { durationOf, numberOf, Status } from "../parts/figures.tsx";
-import { Part } from "../parts/panel.tsx";
-import { Table } from "../parts/table.tsx";
-import { call } from "../session/session.ts";
+} from "../../parts/fields.tsx";
+import { durationOf, numberOf, Status } from "../../parts/figures.tsx";
+import { Part } from "../../parts/panel.tsx";
+import { Table } from "../../parts/table.tsx";
+import { call } from "../../session/session.ts";
 
 type Rule = components["schemas"]["AlertRule"];
 

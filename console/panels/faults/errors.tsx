@@ -1,13 +1,13 @@
 /** The error log: what went wrong in Kinora itself. */
 import type { components } from "@kinora/client/admin";
-import { jsonOf } from "../parts/fields.tsx";
-import { chosenTexts, TextFilters } from "../parts/filters.tsx";
-import { numberOf, Status, Time, type Tone } from "../parts/figures.tsx";
-import { usePages } from "../parts/load.ts";
-import { Panel } from "../parts/panel.tsx";
-import { Table } from "../parts/table.tsx";
-import { call } from "../session/session.ts";
-import { href } from "../shell/route.ts";
+import { jsonOf } from "../../parts/fields.tsx";
+import { chosenTexts, TextFilters } from "../../parts/filters.tsx";
+import { numberOf, Status, Time, type Tone } from "../../parts/figures.tsx";
+import { usePages } from "../../parts/load.ts";
+import { Panel } from "../../parts/panel.tsx";
+import { Table } from "../../parts/table.tsx";
+import { call } from "../../session/session.ts";
+import { href } from "../../shell/route.ts";
 
 type LoggedError = components["schemas"]["LoggedError"];
 

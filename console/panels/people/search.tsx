@@ -1,11 +1,11 @@
 /** The users and jobs that somebody's words may name. */
-import { numberOf, Status, Time } from "../parts/figures.tsx";
-import { JobLink, JobState, UserLink } from "../parts/links.tsx";
-import { List } from "../parts/list.tsx";
-import { useLoaded } from "../parts/load.ts";
-import { Panel } from "../parts/panel.tsx";
-import { call } from "../session/session.ts";
-import { route } from "../shell/route.ts";
+import { numberOf, Status, Time } from "../../parts/figures.tsx";
+import { JobLink, JobState, UserLink } from "../../parts/links.tsx";
+import { List } from "../../parts/list.tsx";
+import { useLoaded } from "../../parts/load.ts";
+import { Panel } from "../../parts/panel.tsx";
+import { call } from "../../session/session.ts";
+import { route } from "../../shell/route.ts";
 
 export function Search() {
   const { query } = route.value.chosen;

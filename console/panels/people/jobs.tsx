@@ -1,12 +1,12 @@
 /** The jobs, by filters that stand in the address; or the one that the address names. */
 import type { ComponentChildren } from "preact";
-import { numberOf, Time } from "../parts/figures.tsx";
-import { JobLink, JobState, jobStatuses, UserLink } from "../parts/links.tsx";
-import { usePages } from "../parts/load.ts";
-import { Panel } from "../parts/panel.tsx";
-import { Table } from "../parts/table.tsx";
-import { call } from "../session/session.ts";
-import { go, href, route } from "../shell/route.ts";
+import { numberOf, Time } from "../../parts/figures.tsx";
+import { JobLink, JobState, jobStatuses, UserLink } from "../../parts/links.tsx";
+import { usePages } from "../../parts/load.ts";
+import { Panel } from "../../parts/panel.tsx";
+import { Table } from "../../parts/table.tsx";
+import { call } from "../../session/session.ts";
+import { go, href, route } from "../../shell/route.ts";
 import { Job } from "./job.tsx";
 
 const filters = ["status", "user_id", "model_id", "provider", "error_code"] as const;

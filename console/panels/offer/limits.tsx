@@ -1,11 +1,11 @@
 /** The rate limits: what the operator admits, and what an alert leaves of it. */
 import type { components } from "@kinora/client/admin";
-import { Change } from "../parts/change.tsx";
-import { durationOf, numberOf, Status } from "../parts/figures.tsx";
-import { useLoaded } from "../parts/load.ts";
-import { Panel } from "../parts/panel.tsx";
-import { Table } from "../parts/table.tsx";
-import { call } from "../session/session.ts";
+import { Change } from "../../parts/change.tsx";
+import { durationOf, numberOf, Status } from "../../parts/figures.tsx";
+import { useLoaded } from "../../parts/load.ts";
+import { Panel } from "../../parts/panel.tsx";
+import { Table } from "../../parts/table.tsx";
+import { call } from "../../session/session.ts";
 
 type Policy = components["schemas"]["Policy"];
 

@@ -1,8 +1,8 @@
 /** What an admin does with credits: it is posted once, whatever becomes of the answer. */
 import type { ComponentChildren } from "preact";
-import { Change } from "../parts/change.tsx";
-import { creditsOf, numberOf } from "../parts/figures.tsx";
-import { call } from "../session/session.ts";
+import { Change } from "../../parts/change.tsx";
+import { creditsOf, numberOf } from "../../parts/figures.tsx";
+import { call } from "../../session/session.ts";
 
 /** The API's bound of one change. */
 const maxCredits = 10_000;

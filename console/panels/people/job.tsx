@@ -1,13 +1,13 @@
 /** All that there is of a job, on one page. */
 import { useSignal } from "@preact/signals";
-import { Change } from "../parts/change.tsx";
-import { creditsOf, durationOf, moneyOf, numberOf, Status, Time } from "../parts/figures.tsx";
-import { JobLink, JobState, UserLink } from "../parts/links.tsx";
-import { List } from "../parts/list.tsx";
-import { useLoaded } from "../parts/load.ts";
-import { Panel } from "../parts/panel.tsx";
-import { call } from "../session/session.ts";
-import { href } from "../shell/route.ts";
+import { Change } from "../../parts/change.tsx";
+import { creditsOf, durationOf, moneyOf, numberOf, Status, Time } from "../../parts/figures.tsx";
+import { JobLink, JobState, UserLink } from "../../parts/links.tsx";
+import { List } from "../../parts/list.tsx";
+import { useLoaded } from "../../parts/load.ts";
+import { Panel } from "../../parts/panel.tsx";
+import { call } from "../../session/session.ts";
+import { href } from "../../shell/route.ts";
 import { Refund } from "./credits.tsx";
 import { momentsOf, standing, type Story } from "./story.ts";
 

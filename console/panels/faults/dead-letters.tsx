@@ -1,13 +1,13 @@
 /** The queue: what waits by kind, and the tasks that have used all their tries. */
 import type { components } from "@kinora/client/admin";
-import { Change } from "../parts/change.tsx";
-import { chosenTexts, TextFilters } from "../parts/filters.tsx";
-import { durationOf, numberOf, Status, Time } from "../parts/figures.tsx";
-import { usePages } from "../parts/load.ts";
-import { Panel, Part } from "../parts/panel.tsx";
-import { Table } from "../parts/table.tsx";
-import { call } from "../session/session.ts";
-import { href } from "../shell/route.ts";
+import { Change } from "../../parts/change.tsx";
+import { chosenTexts, TextFilters } from "../../parts/filters.tsx";
+import { durationOf, numberOf, Status, Time } from "../../parts/figures.tsx";
+import { usePages } from "../../parts/load.ts";
+import { Panel, Part } from "../../parts/panel.tsx";
+import { Table } from "../../parts/table.tsx";
+import { call } from "../../session/session.ts";
+import { href } from "../../shell/route.ts";
 
 type Kind = components["schemas"]["QueueKind"];
 type Task = components["schemas"]["QueueTask"];

@@ -1,12 +1,12 @@
 /** Alerts: what waits for the operator, by which rules, and what was away. */
 import type { components } from "@kinora/client/admin";
-import { Change } from "../parts/change.tsx";
-import { chosenOf, OneOf } from "../parts/filters.tsx";
-import { numberOf, Status, Time } from "../parts/figures.tsx";
-import { usePages } from "../parts/load.ts";
-import { Panel, Part } from "../parts/panel.tsx";
-import { Table } from "../parts/table.tsx";
-import { call } from "../session/session.ts";
+import { Change } from "../../parts/change.tsx";
+import { chosenOf, OneOf } from "../../parts/filters.tsx";
+import { numberOf, Status, Time } from "../../parts/figures.tsx";
+import { usePages } from "../../parts/load.ts";
+import { Panel, Part } from "../../parts/panel.tsx";
+import { Table } from "../../parts/table.tsx";
+import { call } from "../../session/session.ts";
 import { AlertRules } from "./alert-rules.tsx";
 
 type Alert = components["schemas"]["Alert"];

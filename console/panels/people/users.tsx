@@ -1,13 +1,13 @@
 /** A user: what they have, what moved it, what they did, and what admins did about them. */
 import type { components } from "@kinora/client/admin";
-import { Change } from "../parts/change.tsx";
-import { creditsOf, numberOf, Status, Time } from "../parts/figures.tsx";
-import { JobLink, jobStatuses } from "../parts/links.tsx";
-import { List } from "../parts/list.tsx";
-import { useLoaded } from "../parts/load.ts";
-import { Panel } from "../parts/panel.tsx";
-import { call } from "../session/session.ts";
-import { href, route } from "../shell/route.ts";
+import { Change } from "../../parts/change.tsx";
+import { creditsOf, numberOf, Status, Time } from "../../parts/figures.tsx";
+import { JobLink, jobStatuses } from "../../parts/links.tsx";
+import { List } from "../../parts/list.tsx";
+import { useLoaded } from "../../parts/load.ts";
+import { Panel } from "../../parts/panel.tsx";
+import { call } from "../../session/session.ts";
+import { href, route } from "../../shell/route.ts";
 import { Adjust, Refund } from "./credits.tsx";
 
 type Administered = components["schemas"]["AdministeredUser"];

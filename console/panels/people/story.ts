@@ -1,6 +1,6 @@
 /** A job's story in words, in the order of time. */
 import type { components } from "@kinora/client/admin";
-import { creditsOf, moneyOf, numberOf, type Tone } from "../parts/figures.tsx";
+import { creditsOf, moneyOf, numberOf, type Tone } from "../../parts/figures.tsx";
 
 export type Story = NonNullable<components["schemas"]["GetAdminJobsResponse"]["story"]>;
 type Job = Story["job"];

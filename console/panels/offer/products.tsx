@@ -1,6 +1,6 @@
 /** The products, and before them what was paid for and waits for one. */
 import type { components } from "@kinora/client/admin";
-import { Change } from "../parts/change.tsx";
+import { Change } from "../../parts/change.tsx";
 import {
   changed,
   CheckField,
@@ -10,13 +10,13 @@ import {
   numberIn,
   TextField,
   textOf,
-} from "../parts/fields.tsx";
-import { creditsOf, numberOf, Status, Time } from "../parts/figures.tsx";
-import { useLoaded } from "../parts/load.ts";
-import { Panel, Part } from "../parts/panel.tsx";
-import { Table } from "../parts/table.tsx";
-import { call } from "../session/session.ts";
-import { href } from "../shell/route.ts";
+} from "../../parts/fields.tsx";
+import { creditsOf, numberOf, Status, Time } from "../../parts/figures.tsx";
+import { useLoaded } from "../../parts/load.ts";
+import { Panel, Part } from "../../parts/panel.tsx";
+import { Table } from "../../parts/table.tsx";
+import { call } from "../../session/session.ts";
+import { href } from "../../shell/route.ts";
 
 type Product = components["schemas"]["AdminProduct"];
 type Waiting = components["schemas"]["WaitingPurchase"];

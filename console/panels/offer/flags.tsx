@@ -1,12 +1,20 @@
 /** The feature flags: the backend's own switches first, then what the apps ask for. */
 import type { components } from "@kinora/client/admin";
-import { Change } from "../parts/change.tsx";
-import { changed, CheckField, ChoiceField, choiceOf, JsonField, jsonOf, textOf } from "../parts/fields.tsx";
-import { countOf, Status } from "../parts/figures.tsx";
-import { useLoaded } from "../parts/load.ts";
-import { Panel } from "../parts/panel.tsx";
-import { Table } from "../parts/table.tsx";
-import { call } from "../session/session.ts";
+import { Change } from "../../parts/change.tsx";
+import {
+  changed,
+  CheckField,
+  ChoiceField,
+  choiceOf,
+  JsonField,
+  jsonOf,
+  textOf,
+} from "../../parts/fields.tsx";
+import { countOf, Status } from "../../parts/figures.tsx";
+import { useLoaded } from "../../parts/load.ts";
+import { Panel } from "../../parts/panel.tsx";
+import { Table } from "../../parts/table.tsx";
+import { call } from "../../session/session.ts";
 
 type Flag = components["schemas"]["Flag"];
 type Rules = components["schemas"]["NewFlagRule"][];

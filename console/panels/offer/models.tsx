@@ -1,11 +1,11 @@
 /** The models: what is offered, and who makes it. */
 import type { components } from "@kinora/client/admin";
-import { Change } from "../parts/change.tsx";
-import { creditsOf, moneyOf, Status } from "../parts/figures.tsx";
-import { useLoaded } from "../parts/load.ts";
-import { Panel } from "../parts/panel.tsx";
-import { Table } from "../parts/table.tsx";
-import { call } from "../session/session.ts";
+import { Change } from "../../parts/change.tsx";
+import { creditsOf, moneyOf, Status } from "../../parts/figures.tsx";
+import { useLoaded } from "../../parts/load.ts";
+import { Panel } from "../../parts/panel.tsx";
+import { Table } from "../../parts/table.tsx";
+import { call } from "../../session/session.ts";
 
 type AdminModel = components["schemas"]["AdminModelsResponse"]["models"][number];
 
