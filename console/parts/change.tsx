@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { KinoraError, newKey } from "@kinora/client/admin";
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { announce } from "./announce.ts";
 import { wordsOf } from "./words.ts";
 
@@ -28,7 +28,8 @@ interface ChangeProps {
 export function Change({ label, title, children, run }: ChangeProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const key = useRef("");
-  const isOpen = useSignal(false);
+  /** Counts how often it was opened, each time with fields that are new; 0 while it is closed. */
+  const opening = useSignal(0);
   const isBusy = useSignal(false);
   const wrong = useSignal<string | null>(null);
   const id = useId();
@@ -36,12 +37,16 @@ export function Change({ label, title, children, run }: ChangeProps) {
   function open() {
     key.current = newKey();
     wrong.value = null;
-    isOpen.value = true;
+    opening.value++;
   }
   // Opened with its fields in it, it takes the focus to the first of them.
-  useEffect(() => {
-    if (isOpen.value) dialog.current?.showModal();
-  }, [isOpen.value]);
+  useLayoutEffect(() => {
+    if (opening.value > 0 && !dialog.current?.open) dialog.current?.showModal();
+  }, [opening.value]);
+  // Told after it was closed; by then it may have been opened again.
+  function onClose() {
+    if (!dialog.current?.open) opening.value = 0;
+  }
   async function submit(event: SubmitEvent) {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
@@ -61,9 +66,9 @@ export function Change({ label, title, children, run }: ChangeProps) {
   return (
     <>
       <button type="button" aria-label={title} onClick={open}>{label}</button>
-      <dialog ref={dialog} aria-labelledby={id} onClose={() => isOpen.value = false}>
-        {isOpen.value && (
-          <form onSubmit={submit}>
+      <dialog ref={dialog} aria-labelledby={id} onClose={onClose}>
+        {opening.value > 0 && (
+          <form key={opening.value} onSubmit={submit}>
             <h2 id={id}>{title}</h2>
             {children}
             <label>

@@ -62,14 +62,17 @@ browserTest("a limit is changed with the keyboard alone", async () => {
   assert(await isAt("link", "Skip to the content"));
   await page.keyboard.press("Enter");
   await tabTo("Change the limit exports");
+  const dialog = page.getByRole("dialog");
   await page.keyboard.press("Enter");
+  await dialog.waitFor();
   // The dialog takes the focus to its first field, keeps it, and gives it back.
   await page.keyboard.press("Control+A");
   await page.keyboard.type("2");
   await page.keyboard.press("Escape");
-  assert.equal(await page.getByRole("dialog").count(), 0);
+  assert.equal(await dialog.count(), 0);
   assert(await isAt("button", "Change the limit exports"));
   await page.keyboard.press("Enter");
+  await dialog.waitFor();
   await page.keyboard.press("Control+A");
   await page.keyboard.type("2");
   await page.keyboard.press("Tab");
