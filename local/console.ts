@@ -33,17 +33,34 @@ export async function makeAdmin(
   return { ...credentials, totpSecret, id: data.user.id };
 }
 
-/** The admin of the stack whose data is in `directory`: made at its first start. */
+/** The admin of the stack whose data is in `directory`: made at its first start, and where the database does not know them. */
 export async function keptAdmin(stack: Stack, directory: string): Promise<Admin> {
   const file = `${directory}/admin.json`;
+  const kept = await readAdmin(file);
+  if (kept !== null && await isKnown(stack, kept)) return kept;
+  const admin = await makeAdmin(stack);
+  // Whole, or not there.
+  await Deno.writeTextFile(`${file}.new`, JSON.stringify(admin, null, 2), { mode: 0o600 });
+  await Deno.rename(`${file}.new`, file);
+  return admin;
+}
+
+/** Null where there is none, or none that can be read. */
+async function readAdmin(file: string): Promise<Admin | null> {
   try {
     return JSON.parse(await Deno.readTextFile(file));
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (!(error instanceof Deno.errors.NotFound || error instanceof SyntaxError)) throw error;
+    return null;
   }
-  const admin = await makeAdmin(stack);
-  await Deno.writeTextFile(file, JSON.stringify(admin, null, 2), { mode: 0o600 });
-  return admin;
+}
+
+async function isKnown({ url, publishableKey }: Stack, { email, password }: Admin): Promise<boolean> {
+  const { auth } = createClient(url, publishableKey, {
+    auth: { persistSession: false, autoRefreshToken: false },
+  });
+  const { error } = await auth.signInWithPassword({ email, password });
+  return error === null;
 }
 
 /** Serves the console that was built into `folder`, and gives its URL. `local` is what it may know of this machine. */

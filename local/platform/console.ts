@@ -2,6 +2,7 @@
  * The console below /console/, as a static host serves it: with a policy that lets it reach its project and nothing else.
  * Beside it what a phone has and a browser has not, for the page that plays one: a device token, and purchases.
  */
+import * as z from "zod";
 import { doInStore } from "../simulators/app-store/deeds.ts";
 import { deviceToken } from "../simulators/device-check/bits.ts";
 
@@ -51,12 +52,21 @@ export async function serveConsole(
     "cache-control": "no-cache",
   };
   const name = url.pathname.slice("/console/".length) || "index.html";
-  if (request.method === "POST") {
-    const asked = await request.json().catch(() => null);
-    return Response.json(await answerPhone(name, asked, appStoreUrl), { headers });
+  if (request.method === "POST" || name === "settings.json") {
+    // Another site's page can neither read nor do this, also by a name of its own that leads to this machine.
+    const { host, origin } = new URL(settings.url);
+    const from = request.headers.get("origin");
+    if (
+      !isOwnHost(request.headers.get("host"), host) ||
+      (from !== null && !isOwnHost(URL.parse(from)?.host, host))
+    ) {
+      return new Response(`Only a page of ${origin} may ask this`, { status: 403, headers });
+    }
+    if (name === "settings.json") return Response.json(settings, { headers });
+    const asked = phoneQuestion.safeParse({ name, ...await request.json().catch(() => ({})) });
+    if (!asked.success) return new Response("Nothing that a phone is asked", { status: 400, headers });
+    return Response.json(await answerPhone(asked.data, appStoreUrl), { headers });
   }
-  // No header lets another site's page read this.
-  if (name === "settings.json") return Response.json(settings, { headers });
   const type = types[name.split(".").at(-1) ?? ""];
   if (type === undefined || !/^[\w-]+\.\w+$/.test(name)) {
     return new Response("Not found", { status: 404, headers });
@@ -70,19 +80,28 @@ export async function serveConsole(
   }
 }
 
-/** What the phone that the page plays is told by its system. */
-async function answerPhone(
-  name: string,
-  asked: Record<string, string> | null,
-  appStoreUrl: string,
-): Promise<object> {
-  const { phone = "", kind, product_id: productId = "", app_account_token: appAccountToken = "" } = asked ??
-    {};
-  if (name === "device-token") return { token: deviceToken(phone) };
+/** By its number or as localhost. */
+function isOwnHost(host: string | null | undefined, own: string): boolean {
+  return host === own || host === own.replace("127.0.0.1", "localhost");
+}
+
+/** What the phone that the page plays asks its system. */
+const phoneQuestion = z.discriminatedUnion("name", [
+  z.object({ name: z.literal("device-token"), phone: z.string() }),
+  z.object({
+    name: z.literal("purchase"),
+    kind: z.enum(["consumable", "subscription"]),
+    product_id: z.string(),
+    app_account_token: z.string(),
+  }),
+]);
+
+async function answerPhone(asked: z.infer<typeof phoneQuestion>, appStoreUrl: string): Promise<object> {
+  if (asked.name === "device-token") return { token: deviceToken(asked.phone) };
   const { signed } = await doInStore(appStoreUrl, {
-    deed: kind === "subscription" ? "subscribe" : "buy",
-    productId,
-    appAccountToken,
+    deed: asked.kind === "subscription" ? "subscribe" : "buy",
+    productId: asked.product_id,
+    appAccountToken: asked.app_account_token,
   });
   return { signed };
 }

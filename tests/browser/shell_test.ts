@@ -1,6 +1,7 @@
 /** The page around all panels: who gets in, what is served, and how it looks to whom. */
 import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
+import { keptAdmin } from "../../local/console.ts";
 import { shared } from "../shared.ts";
 import { totpCode } from "../../local/platform/auth/factors.ts";
 import { newClient } from "../e2e/support/backend.ts";
@@ -182,10 +183,29 @@ Deno.test("what is served has no secret, and a policy that reaches the project a
     assert.doesNotMatch(text, /sb_secret_\w|service_role|whsec_\w/);
     for (const secret of secrets) assert(!text.includes(secret));
   }
-  // No page of another site may read the settings.
-  const settings = await fetch(`${url}settings.json`, { headers: { origin: "https://elsewhere.example" } });
-  assert.equal(settings.headers.get("access-control-allow-origin"), null);
-  await settings.body?.cancel();
+  const { port } = new URL(url);
+  // No page of another site may read the settings or play the phone, nor one whose name leads to this machine.
+  for (
+    const headers of [{ origin: "https://elsewhere.example" }, { origin: "null" }]
+  ) {
+    for (const [name, method] of [["settings.json", "GET"], ["device-token", "POST"]] as const) {
+      const body = method === "POST" ? { body: '{"phone":"a"}' } : {};
+      const refused = await fetch(`${url}${name}`, { method, headers, ...body });
+      await refused.body?.cancel();
+      assert.equal(refused.status, 403, `${name} ${JSON.stringify(headers)}`);
+      assert.equal(refused.headers.get("access-control-allow-origin"), null);
+    }
+  }
+  using connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
+  await connection.write(new TextEncoder().encode(
+    `GET /console/settings.json HTTP/1.1\r\nhost: elsewhere.example:${port}\r\nconnection: close\r\n\r\n`,
+  ));
+  assert.match(await new Response(connection.readable).text(), /^HTTP\/1\.1 403 /);
+  for (const [name, body] of [["device-token", "{}"], ["purchase", "no JSON"], ["buy", "{}"]] as const) {
+    const refused = await fetch(`${url}${name}`, { method: "POST", body });
+    await refused.body?.cancel();
+    assert.equal(refused.status, 400, name);
+  }
   for (const name of ["../keys.json", "%2e%2e/keys.json", "..%2fkeys.json", "none.js"]) {
     const { status, body } = await fetch(`${url}${name}`);
     await body?.cancel();
@@ -201,4 +221,20 @@ Deno.test("all of it is less than 150 kB compressed", async () => {
   }
   console.log(`${(bytes / 1000).toFixed(1)} kB`);
   assert(bytes < 150_000, `${bytes} bytes`);
+});
+
+Deno.test("the admin of `dev` is kept, and made anew where nobody knows them", async () => {
+  const { stack } = tested.backend;
+  const directory = await Deno.makeTempDir();
+  const first = await keptAdmin(stack, directory);
+  assert.deepEqual(await keptAdmin(stack, directory), first);
+  const texts = ["", JSON.stringify({ ...first, email: "nobody@kinora.local" })];
+  for (const text of texts) {
+    await Deno.writeTextFile(`${directory}/admin.json`, text);
+    const { email, password } = await keptAdmin(stack, directory);
+    assert.notEqual(email, first.email);
+    const { error } = await newClient(stack).auth.signInWithPassword({ email, password });
+    assert.equal(error, null);
+  }
+  await Deno.remove(directory, { recursive: true });
 });
