@@ -75,17 +75,14 @@ begin
     return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if v_task.id is null then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   if not queue.replay(p_task_id) then
-    return guard.in_language(
-      guard.refusal('resource/wrong-state', jsonb_build_object('status', case
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', case
         when v_task.failed_at is not null then 'replaced'
         when v_task.leased_until > core.now() then 'running'
         else 'waiting'
-      end), v_caller.limits),
-      v_caller.language
-    );
+      end), v_caller.limits, v_caller.language);
   end if;
   insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
   values (
