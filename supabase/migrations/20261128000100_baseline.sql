@@ -4696,6 +4696,24 @@ begin
 end;
 $$;
 
+create function events.reopen(p_delivery_id uuid)
+returns events.deliveries
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A delivery that has ended waits again, as its task then must; null where it has not, or there is none. Locks: the delivery.
+declare
+  v_delivery events.deliveries;
+begin
+  update events.deliveries as d
+  set outcome = null, ended_at = null, reason = null
+  where d.id = p_delivery_id and d.outcome is not null
+  returning d.* into v_delivery;
+  return v_delivery;
+end;
+$$;
+
 create function events.deliver_again(p_delivery_id uuid)
 returns boolean
 language plpgsql
@@ -4705,13 +4723,9 @@ as $$
 -- The operator's replay: has a delivery that has ended tried again, with all its tries, and tells whether there was one. A
 -- receiver knows by the event's id what it has had. Locks: delivery → task.
 declare
-  v_delivery events.deliveries;
+  v_delivery constant events.deliveries := events.reopen(p_delivery_id);
 begin
-  update events.deliveries as d
-  set outcome = null, ended_at = null, reason = null
-  where d.id = p_delivery_id and d.outcome is not null
-  returning d.* into v_delivery;
-  if not found then
+  if v_delivery.id is null then
     return false;
   end if;
   -- Its dead letter, which has no try left.
@@ -20608,7 +20622,8 @@ set search_path = ''
 as $$
 -- Has a dead letter tried again, at once and with all its tries: `data` is `{ task }`. resource/not-found where there is no such
 -- task; resource/wrong-state for one that is not dead (`waiting`, `running`), as after a first call, and for one in whose place
--- another was made since (`replaced`). Counts against `admin`. Locks: rate-limit row → task.
+-- another was made since (`replaced`). A delivery waits again with its task. Counts against `admin`. Locks: rate-limit row →
+-- delivery → task.
 declare
   v_caller record;
   v_refusal jsonb;
@@ -20618,6 +20633,8 @@ begin
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
+  -- Before its task, as everybody does who ends a delivery or has it sent again.
+  perform events.begin_delivery(t.subject) from queue.tasks as t where t.id = p_task_id;
   select t.* into v_task from queue.tasks as t where t.id = p_task_id for no key update;
   v_refusal := (ops.admit_admin(p_admin_id)).refusal;
   if v_refusal is not null then
@@ -20633,6 +20650,7 @@ begin
         else 'waiting'
       end), v_caller.limits, v_caller.language);
   end if;
+  perform events.reopen(v_task.subject);
   insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
   values (
     'replay_task', p_admin_id, 'task ' || p_task_id, jsonb_build_object('kind', v_task.kind, 'subject', v_task.subject), p_reason,
