@@ -1853,6 +1853,23 @@ begin
 end;
 $$;
 
+create function credits.spendable(p_account credits.accounts)
+returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What can be spent of an account that is not locked: what has expired is none of it, whether it is booked or not. Null without one.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  return (p_account).balance - case when (p_account).next_expiry_at <= v_now then (
+    select coalesce(sum(l.remaining), 0) from credits.lots as l
+    where l.account_id = (p_account).id and not l.is_spent and l.expires_at <= v_now
+  ) else 0 end;
+end;
+$$;
+
 -- The platform's own account of a kind.
 create function credits.system_account(p_kind credits.account_kind)
 returns bigint
@@ -16176,7 +16193,7 @@ begin
       select coalesce(jsonb_agg(jsonb_build_object(
         'user_id', f.id, 'email', nullif(a.email, ''), 'reference', u.reference, 'is_guest', a.is_anonymous,
         'is_banned', coalesce(u.is_banned, false), 'created_at', core.to_iso(coalesce(u.created_at, a.created_at)),
-        'credits_remaining', coalesce(c.balance, 0)
+        'credits_remaining', coalesce(credits.spendable(c), 0)
       ) order by f.id), '[]')
       from ops.users_like(p_query) as f (id)
       left join accounts.users as u on u.id = f.id
