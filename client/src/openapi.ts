@@ -244,7 +244,7 @@ export interface paths {
         };
         /**
          * Videos that somebody objects to, newest first, page by page
-         * @description A video is one case, however many object to it. `status` names those of one state; `open` and `appealed` ones are to be decided. `reports` and `notices` are the newest 20, the counts are of all. `video_path` is the file in the bucket `videos`.
+         * @description A video is one case, however many object to it. `status` names those of one state; `open` and `appealed` ones are to be decided. `reports` and `notices` are the newest 20, the counts are of all. `video_path` is the file in the bucket `videos`. `has_prompt` says whether there is a prompt, which `POST admin-jobs` reads, with a reason.
          */
         get: operations["getAdminReports"];
         put?: never;
@@ -2477,7 +2477,7 @@ export interface components {
             status: components["schemas"]["CaseStatus"];
             /** Format: uuid */
             user_id: string | null;
-            prompt: string | null;
+            has_prompt: boolean;
             video_path: string | null;
             report_count: number;
             notice_count: number;
@@ -4557,7 +4557,7 @@ export interface operations {
                      *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
                      *           "status": "open",
                      *           "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
-                     *           "prompt": "A red fox runs through fresh snow",
+                     *           "has_prompt": true,
                      *           "video_path": "0e9c6a51-7b40-4c7d-8d9e-3f1b2a6c5d40/c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21/video.mp4",
                      *           "report_count": 0,
                      *           "notice_count": 1,
@@ -4640,7 +4640,7 @@ export interface operations {
                      *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
                      *       "status": "kept",
                      *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
-                     *       "prompt": "A red fox runs through fresh snow",
+                     *       "has_prompt": true,
                      *       "video_path": "0e9c6a51-7b40-4c7d-8d9e-3f1b2a6c5d40/c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21/video.mp4",
                      *       "report_count": 0,
                      *       "notice_count": 1,

@@ -845,15 +845,17 @@ select core.keep_rows_out_of_logs('accounts.users');
 
 create schema guard;
 
--- A procedure's "no": the code of an error, which sources name by its category, its details, and the limits that were
--- asked.
-create function guard.refusal(p_category text, p_details jsonb default '{}', p_limits jsonb default null)
+-- A procedure's "no": the code of an error, which sources name by its category, its details, the limits that were asked, and
+-- the user's language.
+create function guard.refusal(
+  p_category text, p_details jsonb default '{}', p_limits jsonb default null, p_language text default null
+)
 returns jsonb
 language sql
 stable
-return jsonb_strip_nulls(
-  jsonb_build_object('error', core.error_code(p_category), 'details', p_details, 'limits', p_limits)
-);
+return jsonb_strip_nulls(jsonb_build_object(
+  'error', core.error_code(p_category), 'details', p_details, 'limits', p_limits, 'language', p_language
+));
 
 -- What guard.take says: the limits as the API shows them, the envelope to return instead of going on, if any, and the times
 -- that were counted, in the order of the policies, null for one that is broken. The limits are the text of JSON objects
@@ -886,14 +888,14 @@ declare
   v_locked record;
 begin
   v_caller := accounts.admit(p_user_id, p_suspended, p_session_id);
-  refusal := v_caller.refusal;
   language := v_caller.language;
+  refusal := guard.in_language(v_caller.refusal, language);
   is_new := v_caller.is_new;
   if refusal is not null then
     return;
   end if;
   v_taken := guard.take(p_policies, p_user_id, p_network, p_endpoint);
-  refusal := v_taken.refusal;
+  refusal := guard.in_language(v_taken.refusal, language);
   limits := guard.limits_json(v_taken.limits);
   if refusal is not null then
     return;
@@ -907,7 +909,7 @@ begin
     refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
   end if;
   if refusal is not null then
-    refusal := refusal || jsonb_build_object('limits', limits);
+    refusal := guard.in_language(refusal || jsonb_build_object('limits', limits), language);
   end if;
 end;
 $$;
@@ -1848,6 +1850,23 @@ begin
   return coalesce((
     select a.balance from credits.accounts as a where a.owner_id = p_owner_id and a.kind = 'owed' and a.unit = 'credit'
   ), 0);
+end;
+$$;
+
+create function credits.spendable(p_account credits.accounts)
+returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What can be spent of an account that is not locked: what has expired is none of it, whether it is booked or not. Null without one.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  return (p_account).balance - case when (p_account).next_expiry_at <= v_now then (
+    select coalesce(sum(l.remaining), 0) from credits.lots as l
+    where l.account_id = (p_account).id and not l.is_spent and l.expires_at <= v_now
+  ) else 0 end;
 end;
 $$;
 
@@ -4694,6 +4713,24 @@ begin
 end;
 $$;
 
+create function events.reopen(p_delivery_id uuid)
+returns events.deliveries
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A delivery that has ended waits again, as its task then must; null where it has not, or there is none. Locks: the delivery.
+declare
+  v_delivery events.deliveries;
+begin
+  update events.deliveries as d
+  set outcome = null, ended_at = null, reason = null
+  where d.id = p_delivery_id and d.outcome is not null
+  returning d.* into v_delivery;
+  return v_delivery;
+end;
+$$;
+
 create function events.deliver_again(p_delivery_id uuid)
 returns boolean
 language plpgsql
@@ -4703,13 +4740,9 @@ as $$
 -- The operator's replay: has a delivery that has ended tried again, with all its tries, and tells whether there was one. A
 -- receiver knows by the event's id what it has had. Locks: delivery → task.
 declare
-  v_delivery events.deliveries;
+  v_delivery constant events.deliveries := events.reopen(p_delivery_id);
 begin
-  update events.deliveries as d
-  set outcome = null, ended_at = null, reason = null
-  where d.id = p_delivery_id and d.outcome is not null
-  returning d.* into v_delivery;
-  if not found then
+  if v_delivery.id is null then
     return false;
   end if;
   -- Its dead letter, which has no try left.
@@ -11483,6 +11516,7 @@ begin
   if refusal is null and not exists (select from accounts.users as u where u.id = p_admin_id and u.is_admin) then
     refusal := guard.refusal('auth/forbidden');
   end if;
+  refusal := guard.in_language(refusal, language);
 end;
 $$;
 
@@ -11501,7 +11535,7 @@ begin
   select a.refusal, a.language into refusal, language from ops.admit_admin(p_admin_id, p_session_id) as a;
   if refusal is null then
     v_taken := guard.take('{admin}', p_admin_id, null, p_endpoint);
-    refusal := v_taken.refusal;
+    refusal := guard.in_language(v_taken.refusal, language);
     limits := guard.limits_json(v_taken.limits);
   end if;
 end;
@@ -12173,11 +12207,11 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- A case as the operator sees it, with the newest 20 reports and notices. `video_path` is in the bucket `videos`, null once
-  -- the file is gone.
+  -- A case as the operator sees it, with the newest 20 reports and notices. The prompt is read by api.post_admin_jobs, which
+  -- writes that down. `video_path` is in the bucket `videos`, null once the file is gone.
   select jsonb_build_object(
     'case_id', p_case.id, 'job_id', p_case.job_id, 'status', p_case.status,
-    'user_id', j.user_id, 'prompt', j.prompt,
+    'user_id', j.user_id, 'has_prompt', coalesce(j.prompt <> '', false),
     'video_path', (
       select a.path from videos.assets as a
       where a.job_id = p_case.job_id and a.kind = 'video' and a.deleted_at is null
@@ -16159,7 +16193,7 @@ begin
       select coalesce(jsonb_agg(jsonb_build_object(
         'user_id', f.id, 'email', nullif(a.email, ''), 'reference', u.reference, 'is_guest', a.is_anonymous,
         'is_banned', coalesce(u.is_banned, false), 'created_at', core.to_iso(coalesce(u.created_at, a.created_at)),
-        'credits_remaining', coalesce(c.balance, 0)
+        'credits_remaining', coalesce(credits.spendable(c), 0)
       ) order by f.id), '[]')
       from ops.users_like(p_query) as f (id)
       left join accounts.users as u on u.id = f.id
@@ -16234,16 +16268,25 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes what is left of the jobs of erased accounts. The ledger keeps their entries, and safety what was decided.
+-- Deletes what is left of the jobs of erased accounts. The ledger keeps their entries, and safety what was decided; no figure
+-- counts them any more. Locks: jobs → ops.stat_sums, the oldest first.
 declare
   v_job_ids constant uuid[] := array(select videos.jobs_of(p_user_ids));
+  v_counted_at timestamptz[];
 begin
+  select array_agg(distinct ops.stat_block(c.at)) into v_counted_at
+  from (
+    select unnest(array[j.created_at, j.completed_at]) as at from videos.jobs as j where j.id = any (v_job_ids)
+    union all
+    select s.claimed_at from videos.submissions as s where s.job_id = any (v_job_ids)
+  ) as c;
   delete from videos.provider_events as e
   using videos.submissions as s
   where s.job_id = any (v_job_ids) and e.submission_id = s.id;
   delete from videos.submissions as s where s.job_id = any (v_job_ids);
   delete from videos.jobs as j where j.id = any (v_job_ids);
   perform safety.close_cases(v_job_ids);
+  perform ops.forget_stats(c.at) from unnest(v_counted_at) as c (at) order by c.at;
 end;
 $$;
 
@@ -16400,7 +16443,7 @@ begin
     return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if v_model.id is null then
-    return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_caller.limits);
+    return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_caller.limits, v_caller.language);
   end if;
   if v_model.is_available <> p_is_available then
     update videos.models as m set is_available = p_is_available where m.id = p_model_id returning m.* into v_model;
@@ -16469,7 +16512,7 @@ begin
     return v_caller.refusal;
   end if;
   if not accounts.find(p_user_id) then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   perform credits.lock_account(p_user_id);
   v_refusal := (ops.admit_admin(p_admin_id)).refusal;
@@ -16514,7 +16557,7 @@ begin
   end if;
 
   if not accounts.find(p_user_id) then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   perform credits.lock_account(p_user_id);
   select u.* into strict v_user from accounts.users as u where u.id = p_user_id for no key update;
@@ -16523,16 +16566,16 @@ begin
     return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if v_user.is_admin then
-    return guard.refusal('auth/forbidden', '{}', v_caller.limits);
+    return guard.refusal('auth/forbidden', '{}', v_caller.limits, v_caller.language);
   end if;
   if v_user.closed_at is not null and (
     v_bans is not null or exists (select from accounts.erasures as r where r.user_id = p_user_id)
   ) then
-    return guard.refusal('resource/wrong-state', '{"status": "closed"}', v_caller.limits);
+    return guard.refusal('resource/wrong-state', '{"status": "closed"}', v_caller.limits, v_caller.language);
   end if;
   -- Of a guest who became somebody else, what was held before can be let go.
   if v_user.merged_into is not null and p_action <> 'lift_hold' then
-    return guard.refusal('resource/wrong-state', '{"status": "merged"}', v_caller.limits);
+    return guard.refusal('resource/wrong-state', '{"status": "merged"}', v_caller.limits, v_caller.language);
   end if;
 
   v_changes := case p_action
@@ -16603,13 +16646,13 @@ begin
   if not exists (
     select from videos.jobs as j where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null
   ) then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   v_job := videos.lock_job(p_job_id);
   if v_job.storing_at is not null or (v_job.completed_at is not null and v_job.cancel_requested_at is null)
     or v_job.status in ('completed', 'failed')
   then
-    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status), v_caller.limits);
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status), v_caller.limits, v_caller.language);
   end if;
 
   if v_job.cancel_requested_at is null then
@@ -16720,17 +16763,17 @@ begin
   if not exists (
     select from videos.jobs as j where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null
   ) then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   v_job := videos.lock_job(p_job_id);
   if v_job.deleted_at is not null then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   if v_job.completed_at is null then
-    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status), v_caller.limits);
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status), v_caller.limits, v_caller.language);
   end if;
   if videos.is_source(v_job.user_id, p_job_id) then
-    return guard.refusal('resource/wrong-state', '{"status": "in_use"}', v_caller.limits);
+    return guard.refusal('resource/wrong-state', '{"status": "in_use"}', v_caller.limits, v_caller.language);
   end if;
 
   v_now := core.now();
@@ -17092,7 +17135,7 @@ declare
 begin
   v_caller := accounts.admit(p_user_id, p_session_id => p_session_id);
   if v_caller.refusal is not null then
-    return v_caller.refusal;
+    return guard.in_language(v_caller.refusal, v_caller.language);
   end if;
   v_outcome := guard.claim(p_user_id, 'generate-video', p_idempotency_key, p_fingerprint);
   if v_outcome is null then
@@ -17131,7 +17174,7 @@ declare
 begin
   v_caller := accounts.admit(p_user_id, p_session_id => p_session_id);
   if v_caller.refusal is not null then
-    return v_caller.refusal;
+    return guard.in_language(v_caller.refusal, v_caller.language);
   end if;
   v_outcome := guard.claim(p_user_id, 'generate-videos', p_idempotency_key, p_fingerprint);
   if v_outcome is null then
@@ -17702,7 +17745,7 @@ begin
   where u.id = p_user_id and u.closed_at is null
   returning u.* into v_user;
   if not found then
-    return guard.refusal('auth/unauthenticated', '{}', v_caller.limits);
+    return guard.refusal('auth/unauthenticated', '{}', v_caller.limits, v_caller.language);
   end if;
   return guard.answer(
     accounts.profile_json(v_user, v_caller.balance)
@@ -17748,7 +17791,7 @@ begin
     return v_caller.refusal;
   end if;
   if p_project_id is not null and not videos.has_project(p_user_id, p_project_id) then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
 
   select coalesce(jsonb_agg(p.video order by p.place) filter (where p.place <= p_limit), '[]'),
@@ -17836,7 +17879,7 @@ begin
   from videos.jobs as j
   where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null;
   if not found then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
 
   v_shown := jsonb_build_object(
@@ -18237,7 +18280,7 @@ begin
     return guard.answer(accounts.merge_json(v_merge), v_caller.limits, v_caller.language);
   end if;
   if (select a.is_anonymous from auth.users as a where a.id = p_user_id) then
-    return guard.refusal('auth/forbidden', '{}', v_caller.limits);
+    return guard.refusal('auth/forbidden', '{}', v_caller.limits, v_caller.language);
   end if;
   if p_guest_id = p_user_id or not p_is_fresh or not accounts.find(p_guest_id) then
     return accounts.refuse_guest_token(v_caller.limits);
@@ -18247,7 +18290,7 @@ begin
   v_account := credits.lock_account(p_guest_id);
   v_refusal := (accounts.lock(p_user_id)).refusal;
   if v_refusal is not null then
-    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+    return guard.in_language(v_refusal || jsonb_build_object('limits', v_caller.limits), v_caller.language);
   end if;
   -- Another call may have been first.
   select m.* into v_merge from accounts.merges as m where m.guest_id = p_guest_id and m.heir_id = p_user_id;
@@ -18269,7 +18312,7 @@ begin
       when v_guest.closed_at is not null then 'closed'
       when v_guest.is_banned then 'suspended'
       else 'not_guest'
-    end), v_caller.limits);
+    end), v_caller.limits, v_caller.language);
   end if;
   return guard.answer(accounts.merge_json(accounts.merge(p_guest_id, p_user_id)), v_caller.limits, v_caller.language);
 end;
@@ -18322,7 +18365,7 @@ begin
   if p_ended_session_id is null then
     v_ended := accounts.end_sessions(p_user_id, p_session_id);
   elsif not accounts.end_session(p_user_id, p_ended_session_id) then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   return guard.answer(jsonb_build_object('ended', v_ended), v_caller.limits, v_caller.language);
 end;
@@ -18433,7 +18476,7 @@ begin
   -- It waited for locks, and the account may have been closed meanwhile, or its user suspended.
   v_refusal := (accounts.admit(p_user_id)).refusal;
   if v_refusal is not null then
-    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+    return guard.in_language(v_refusal || jsonb_build_object('limits', v_caller.limits), v_caller.language);
   end if;
   v_reason := case
     when v_transaction.reason = 'family_shared' then 'family_shared'
@@ -18449,7 +18492,7 @@ begin
     v_refusal := guard.refusal('purchase/not-verified', jsonb_build_object('reason', v_reason));
   end if;
   if v_refusal is not null then
-    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+    return guard.in_language(v_refusal || jsonb_build_object('limits', v_caller.limits), v_caller.language);
   end if;
   return guard.answer(
     jsonb_build_object(
@@ -18861,24 +18904,24 @@ begin
     end if;
   end if;
   if v_found.user_id is null or v_found.user_id = p_user_id then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
 
   -- What was found is asked again: another call may have been first.
   perform accounts.lock_all(array[v_found.user_id, p_user_id]);
   v_refusal := (accounts.lock(p_user_id)).refusal;
   if v_refusal is not null then
-    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+    return guard.in_language(v_refusal || jsonb_build_object('limits', v_caller.limits), v_caller.language);
   end if;
   if (devices.find_guest(p_app_transaction)).user_id is distinct from v_found.user_id then
-    return guard.refusal('resource/wrong-state', '{"status": "recovered"}', v_caller.limits);
+    return guard.refusal('resource/wrong-state', '{"status": "recovered"}', v_caller.limits, v_caller.language);
   end if;
   v_status := accounts.not_recoverable(v_found.user_id, p_user_id);
   if v_status is null and v_found.recovered_at > core.now() - interval '1 day' then
     v_status := 'recovered';
   end if;
   if v_status is not null then
-    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_status), v_caller.limits);
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_status), v_caller.limits, v_caller.language);
   end if;
   perform devices.note_recovery(v_found);
   return guard.answer(
@@ -18915,7 +18958,7 @@ begin
     return v_caller.refusal;
   end if;
   if p_project_id is not null and not videos.has_project(p_user_id, p_project_id) then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
 
   select coalesce(jsonb_agg(videos.upload_json(p.upload) order by p.place) filter (where p.place <= p_limit), '[]'),
@@ -18975,7 +19018,7 @@ begin
   end if;
   v_begun := videos.begin_upload(p_user_id, p_content_type, p_bytes, p_project_id);
   if v_begun.refusal is not null then
-    return v_begun.refusal || jsonb_build_object('limits', v_caller.limits);
+    return guard.in_language(v_begun.refusal || jsonb_build_object('limits', v_caller.limits), v_caller.language);
   end if;
   return guard.answer(
     jsonb_build_object(
@@ -19008,7 +19051,7 @@ begin
   end if;
   v_upload := videos.find_upload(p_user_id, p_upload_id, core.now());
   if v_upload.id is null then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   return guard.answer(
     jsonb_build_object(
@@ -19075,10 +19118,10 @@ begin
   end if;
   v_now := core.now();
   if (videos.find_upload(p_user_id, p_upload_id, v_now)).id is null then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   if videos.uses_upload(p_user_id, p_upload_id) then
-    return guard.refusal('resource/wrong-state', '{"status": "in_use"}', v_caller.limits);
+    return guard.refusal('resource/wrong-state', '{"status": "in_use"}', v_caller.limits, v_caller.language);
   end if;
   update videos.uploads as u set deleted_at = v_now where u.id = p_upload_id;
   perform queue.add('tidy_upload', p_upload_id, p_user_id, v_now);
@@ -19225,7 +19268,7 @@ begin
 
   update videos.projects as p set name = p_name where p.id = p_project_id and p.user_id = p_user_id returning * into v_project;
   if not found then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   return guard.answer(videos.project_json(v_project), v_caller.limits, v_caller.language);
 end;
@@ -19252,7 +19295,7 @@ begin
 
   delete from videos.projects as p where p.id = p_project_id and p.user_id = p_user_id;
   if not found then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   return guard.answer(jsonb_build_object('project_id', p_project_id), v_caller.limits, v_caller.language);
 end;
@@ -19474,7 +19517,7 @@ begin
     return v_caller.refusal;
   end if;
   if (videos.reportable(p_job_id)).id is null then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   v_report := safety.report(p_job_id, p_user_id, p_reason, p_details, core.now());
   return guard.answer(
@@ -19550,15 +19593,15 @@ begin
   end if;
   v_job := videos.reportable(p_job_id);
   if v_job.user_id is distinct from p_user_id then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   if v_job.removed_at is not null then
     v_case := safety.appeal(p_job_id, p_statement);
   end if;
   if v_case.status is distinct from 'appealed' or v_case.appeal is distinct from p_statement then
-    return guard.in_language(guard.refusal('resource/wrong-state', jsonb_build_object(
+    return guard.refusal('resource/wrong-state', jsonb_build_object(
       'status', coalesce(v_case.status::text, v_job.status::text)
-    ), v_caller.limits), v_caller.language);
+    ), v_caller.limits, v_caller.language);
   end if;
   return guard.answer(jsonb_build_object('job_id', p_job_id, 'status', 'appealed'), v_caller.limits, v_caller.language);
 end;
@@ -19769,9 +19812,7 @@ begin
   end if;
   v_webhook := webhooks.add(p_webhook_id, p_url, p_types, p_sealed_secret);
   if v_webhook.id is null then
-    return guard.in_language(
-      guard.refusal('resource/wrong-state', jsonb_build_object('status', 'too_many'), v_caller.limits), v_caller.language
-    );
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', 'too_many'), v_caller.limits, v_caller.language);
   end if;
   insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
   values (
@@ -19813,7 +19854,7 @@ begin
     return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if v_before.id is null then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   v_after := webhooks.change(p_webhook_id, p_url, p_types, p_is_enabled);
   if v_after is distinct from v_before then
@@ -19863,7 +19904,7 @@ begin
     return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if v_webhook.id is null then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   delete from webhooks.webhooks as w where w.id = p_webhook_id;
   perform webhooks.silence(p_webhook_id);
@@ -19977,12 +20018,10 @@ begin
     return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if v_webhook.id is null then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   if not v_webhook.is_enabled then
-    return guard.in_language(
-      guard.refusal('resource/wrong-state', jsonb_build_object('status', 'disabled'), v_caller.limits), v_caller.language
-    );
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', 'disabled'), v_caller.limits, v_caller.language);
   end if;
   if p_test then
     v_delivery_id := events.tell(
@@ -20058,16 +20097,16 @@ begin
     return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if v_before.name is null then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   if p_policy in ('admin', 'admin_credits') then
-    return guard.refusal('auth/forbidden', '{}', v_caller.limits);
+    return guard.refusal('auth/forbidden', '{}', v_caller.limits, v_caller.language);
   end if;
   -- As the table has it, which would raise.
   if v_before.counts = 'hits' and p_max_hits > 300 then
     return guard.refusal('request/malformed', jsonb_build_object('fields', jsonb_build_array(
       jsonb_build_object('path', 'max_hits', 'message', 'Must be at most 300 for what counts hits')
-    )), v_caller.limits);
+    )), v_caller.limits, v_caller.language);
   end if;
   v_after := guard.set_limit(p_policy, p_max_hits, p_window_seconds);
   if v_after is distinct from v_before then
@@ -20184,7 +20223,7 @@ begin
   if p_alert_id is not null then
     v_alert := ops.acknowledge_alert(p_alert_id, p_acknowledged);
     if v_alert.id is null then
-      return guard.refusal('resource/not-found', '{}', v_caller.limits);
+      return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
     end if;
     if p_acknowledged <> (v_alert.acknowledged_at is not null) then
       insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
@@ -20246,7 +20285,7 @@ begin
   cross join lateral ops.evaluate(f, p_user_id, p_context) as e
   where p_key is null or f.key = p_key;
   if v_flags is null and p_key is not null then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   perform ops.count_exposure(f.key, p_user_id, x.flag ->> 'variant')
   from ops.feature_flags as f
@@ -20313,7 +20352,7 @@ begin
     return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if v_flag.key is null then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   v_flag.is_enabled := coalesce(p_is_enabled, v_flag.is_enabled);
   v_flag.is_experiment := coalesce(p_is_experiment, v_flag.is_experiment);
@@ -20321,7 +20360,7 @@ begin
   v_flag.rules := nullif(coalesce(p_rules, v_flag.rules), '[]');
   v_faults := ops.flag_faults(v_flag);
   if v_faults <> '[]' then
-    return guard.refusal('request/malformed', jsonb_build_object('fields', v_faults), v_caller.limits);
+    return guard.refusal('request/malformed', jsonb_build_object('fields', v_faults), v_caller.limits, v_caller.language);
   end if;
   if p_is_enabled is not null then
     perform ops.take_over(p_key);
@@ -20402,9 +20441,7 @@ begin
   on conflict do nothing
   returning * into v_product;
   if v_product.product_id is null then
-    return guard.in_language(
-      guard.refusal('resource/wrong-state', '{"status": "exists"}', v_caller.limits), v_caller.language
-    );
+    return guard.refusal('resource/wrong-state', '{"status": "exists"}', v_caller.limits, v_caller.language);
   end if;
   perform core.run_soon('credit_purchases');
   insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
@@ -20451,7 +20488,7 @@ begin
   end if;
   select p.* into v_before from purchases.products as p where p.product_id = p_product_id;
   if v_before.product_id is null then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   update purchases.products as p
   set kind = coalesce(p_kind::purchases.product_kind, p.kind), name = coalesce(p_name, p.name),
@@ -20611,7 +20648,8 @@ set search_path = ''
 as $$
 -- Has a dead letter tried again, at once and with all its tries: `data` is `{ task }`. resource/not-found where there is no such
 -- task; resource/wrong-state for one that is not dead (`waiting`, `running`), as after a first call, and for one in whose place
--- another was made since (`replaced`). Counts against `admin`. Locks: rate-limit row → task.
+-- another was made since (`replaced`). A delivery waits again with its task. Counts against `admin`. Locks: rate-limit row →
+-- delivery → task.
 declare
   v_caller record;
   v_refusal jsonb;
@@ -20621,24 +20659,24 @@ begin
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
+  -- Before its task, as everybody does who ends a delivery or has it sent again.
+  perform events.begin_delivery(t.subject) from queue.tasks as t where t.id = p_task_id;
   select t.* into v_task from queue.tasks as t where t.id = p_task_id for no key update;
   v_refusal := (ops.admit_admin(p_admin_id)).refusal;
   if v_refusal is not null then
     return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if v_task.id is null then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   if not queue.replay(p_task_id) then
-    return guard.in_language(
-      guard.refusal('resource/wrong-state', jsonb_build_object('status', case
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', case
         when v_task.failed_at is not null then 'replaced'
         when v_task.leased_until > core.now() then 'running'
         else 'waiting'
-      end), v_caller.limits),
-      v_caller.language
-    );
+      end), v_caller.limits, v_caller.language);
   end if;
+  perform events.reopen(v_task.subject);
   insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
   values (
     'replay_task', p_admin_id, 'task ' || p_task_id, jsonb_build_object('kind', v_task.kind, 'subject', v_task.subject), p_reason,
@@ -20683,7 +20721,7 @@ begin
   end if;
   v_story := ops.job_story(p_job_id);
   if v_story is null then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   return guard.answer(
     jsonb_build_object('jobs', '[]'::jsonb, 'story', v_story, 'next', null), v_caller.limits, v_caller.language
@@ -20714,7 +20752,7 @@ begin
   end if;
   select j.* into v_job from videos.jobs as j where j.id = p_job_id;
   if not found then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   insert into ops.admin_actions (action, admin_id, user_id, job_id, reason, request_id, created_at)
   values ('read_prompt', p_admin_id, v_job.user_id, p_job_id, p_reason, p_request_id, core.now());

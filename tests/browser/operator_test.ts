@@ -269,9 +269,13 @@ browserTest("a case is decided, with a ground where the video is removed", async
   const { page } = visit;
   const title = `Decide about the video of ${job_id}`;
   await page.getByRole("row", { name: new RegExp(`^${job_id} `) }).getByText("0 reports, 1 notice").click();
+  assert(!(await page.content()).includes("A fox that"), "the prompt is nobody's to read by the way");
+  await page.getByRole("button", { name: `Read the prompt of the job ${job_id}` }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Reason").fill("Whether it was asked for");
+  await dialog.getByRole("button", { name: "Read the prompt" }).click();
   await page.getByText("A fox that somebody objects to").waitFor();
   await page.getByRole("button", { name: title }).click();
-  const dialog = page.getByRole("dialog");
   await dialog.getByLabel("Decision").selectOption("remove");
   await dialog.getByLabel("Reason").fill("It is no fox");
   await dialog.getByRole("button", { name: "Decide" }).click();
@@ -280,5 +284,8 @@ browserTest("a case is decided, with a ground where the video is removed", async
   await dialog.getByRole("button", { name: "Decide" }).click();
   await page.getByRole("status").getByText("The case is removed.").waitFor();
   await page.getByText("There are no such cases.").waitFor();
-  assert.deepEqual(await actionsOf(admin), ["remove_video: It is no fox"]);
+  assert.deepEqual(await actionsOf(admin), [
+    "read_prompt: Whether it was asked for",
+    "remove_video: It is no fox",
+  ]);
 });

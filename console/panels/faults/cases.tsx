@@ -1,11 +1,13 @@
 /** Videos that somebody objects to, and what the operator decides. */
 import type { components } from "@kinora/client/admin";
+import { useSignal } from "@preact/signals";
 import { Change } from "../../parts/change.tsx";
 import { ChoiceField, choiceOf } from "../../parts/fields.tsx";
 import { chosenOf, OneOf } from "../../parts/filters.tsx";
 import { countOf, Status, Time, type Tone } from "../../parts/figures.tsx";
 import { usePages } from "../../parts/load.ts";
 import { Panel } from "../../parts/panel.tsx";
+import { ReadPrompt } from "../../parts/prompt.tsx";
 import { Table } from "../../parts/table.tsx";
 import { call } from "../../session/session.ts";
 import { href } from "../../shell/route.ts";
@@ -99,13 +101,18 @@ export function Cases() {
   );
 }
 
-function Said({ prompt, ground, appeal, report_count, reports, notice_count, notices }: Case) {
+function Said({ job_id, has_prompt, ground, appeal, report_count, reports, notice_count, notices }: Case) {
+  const prompt = useSignal<string | null>(null);
   return (
     <details>
       <summary>{countOf(report_count, "report")}, {countOf(notice_count, "notice")}</summary>
       <dl>
         <dt>Prompt</dt>
-        <dd>{prompt ?? "–"}</dd>
+        <dd class="prompt">
+          {!has_prompt
+            ? "–"
+            : prompt.value ?? <ReadPrompt jobId={job_id} read={(text) => prompt.value = text ?? "erased"} />}
+        </dd>
         {ground !== null && (
           <>
             <dt>Removed for</dt>

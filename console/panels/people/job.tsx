@@ -1,11 +1,11 @@
 /** All that there is of a job, on one page. */
 import { useSignal } from "@preact/signals";
-import { Change } from "../../parts/change.tsx";
 import { creditsOf, durationOf, moneyOf, numberOf, Status, Time } from "../../parts/figures.tsx";
 import { JobLink, JobState, UserLink } from "../../parts/links.tsx";
 import { List } from "../../parts/list.tsx";
 import { useLoaded } from "../../parts/load.ts";
 import { Panel } from "../../parts/panel.tsx";
+import { ReadPrompt } from "../../parts/prompt.tsx";
 import { call } from "../../session/session.ts";
 import { href } from "../../shell/route.ts";
 import { Refund } from "./credits.tsx";
@@ -95,18 +95,13 @@ function Facts({ story, changed }: { story: Story; changed: () => void }) {
         )}
       </dl>
       <div class="actions">
-        <Change
-          label="Read the prompt"
-          title={`Read the prompt of the job ${job.job_id}`}
-          run={async ({ reason }) => {
-            const read = await call("POST", "admin-jobs", { body: { job_id: job.job_id, reason } });
-            prompt.value = { text: read.prompt };
+        <ReadPrompt
+          jobId={job.job_id}
+          read={(text) => {
+            prompt.value = { text };
             changed();
-            return "The prompt is shown, and that you read it is written down.";
           }}
-        >
-          <p>What a user wrote is private. That you read it is written down with your reason.</p>
-        </Change>
+        />
         {isCompleted && isRefunded ? <Status>refunded</Status> : (
           <Refund
             userId={job.user_id}

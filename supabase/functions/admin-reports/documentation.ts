@@ -6,7 +6,8 @@ export default {
   GET: {
     description:
       "A video is one case, however many object to it. `status` names those of one state; `open` and `appealed` ones are to be decided. " +
-      "`reports` and `notices` are the newest 20, the counts are of all. `video_path` is the file in the bucket `videos`.",
+      "`reports` and `notices` are the newest 20, the counts are of all. `video_path` is the file in the bucket `videos`. " +
+      "`has_prompt` says whether there is a prompt, which `POST admin-jobs` reads, with a reason.",
     query: { limit: "10", status: "open" },
     responses: { 200: { cases: [exampleCase()], next_cursor: null } },
     walk: { captures: { CASE: ".cases[0].case_id" } },

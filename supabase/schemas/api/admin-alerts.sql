@@ -98,7 +98,7 @@ begin
   if p_alert_id is not null then
     v_alert := ops.acknowledge_alert(p_alert_id, p_acknowledged);
     if v_alert.id is null then
-      return guard.refusal('resource/not-found', '{}', v_caller.limits);
+      return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
     end if;
     if p_acknowledged <> (v_alert.acknowledged_at is not null) then
       insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)

@@ -51,7 +51,7 @@ begin
     return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if v_flag.key is null then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   v_flag.is_enabled := coalesce(p_is_enabled, v_flag.is_enabled);
   v_flag.is_experiment := coalesce(p_is_experiment, v_flag.is_experiment);
@@ -59,7 +59,7 @@ begin
   v_flag.rules := nullif(coalesce(p_rules, v_flag.rules), '[]');
   v_faults := ops.flag_faults(v_flag);
   if v_faults <> '[]' then
-    return guard.refusal('request/malformed', jsonb_build_object('fields', v_faults), v_caller.limits);
+    return guard.refusal('request/malformed', jsonb_build_object('fields', v_faults), v_caller.limits, v_caller.language);
   end if;
   if p_is_enabled is not null then
     perform ops.take_over(p_key);

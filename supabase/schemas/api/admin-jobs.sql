@@ -27,7 +27,7 @@ begin
   end if;
   v_story := ops.job_story(p_job_id);
   if v_story is null then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   return guard.answer(
     jsonb_build_object('jobs', '[]'::jsonb, 'story', v_story, 'next', null), v_caller.limits, v_caller.language
@@ -58,7 +58,7 @@ begin
   end if;
   select j.* into v_job from videos.jobs as j where j.id = p_job_id;
   if not found then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   insert into ops.admin_actions (action, admin_id, user_id, job_id, reason, request_id, created_at)
   values ('read_prompt', p_admin_id, v_job.user_id, p_job_id, p_reason, p_request_id, core.now());

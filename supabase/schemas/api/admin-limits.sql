@@ -51,16 +51,16 @@ begin
     return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if v_before.name is null then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   if p_policy in ('admin', 'admin_credits') then
-    return guard.refusal('auth/forbidden', '{}', v_caller.limits);
+    return guard.refusal('auth/forbidden', '{}', v_caller.limits, v_caller.language);
   end if;
   -- As the table has it, which would raise.
   if v_before.counts = 'hits' and p_max_hits > 300 then
     return guard.refusal('request/malformed', jsonb_build_object('fields', jsonb_build_array(
       jsonb_build_object('path', 'max_hits', 'message', 'Must be at most 300 for what counts hits')
-    )), v_caller.limits);
+    )), v_caller.limits, v_caller.language);
   end if;
   v_after := guard.set_limit(p_policy, p_max_hits, p_window_seconds);
   if v_after is distinct from v_before then

@@ -52,7 +52,7 @@ begin
     return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if v_model.id is null then
-    return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_caller.limits);
+    return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_caller.limits, v_caller.language);
   end if;
   if v_model.is_available <> p_is_available then
     update videos.models as m set is_available = p_is_available where m.id = p_model_id returning m.* into v_model;

@@ -65,9 +65,7 @@ begin
   on conflict do nothing
   returning * into v_product;
   if v_product.product_id is null then
-    return guard.in_language(
-      guard.refusal('resource/wrong-state', '{"status": "exists"}', v_caller.limits), v_caller.language
-    );
+    return guard.refusal('resource/wrong-state', '{"status": "exists"}', v_caller.limits, v_caller.language);
   end if;
   perform core.run_soon('credit_purchases');
   insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
@@ -114,7 +112,7 @@ begin
   end if;
   select p.* into v_before from purchases.products as p where p.product_id = p_product_id;
   if v_before.product_id is null then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   update purchases.products as p
   set kind = coalesce(p_kind::purchases.product_kind, p.kind), name = coalesce(p_name, p.name),

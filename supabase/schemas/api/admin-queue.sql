@@ -59,7 +59,8 @@ set search_path = ''
 as $$
 -- Has a dead letter tried again, at once and with all its tries: `data` is `{ task }`. resource/not-found where there is no such
 -- task; resource/wrong-state for one that is not dead (`waiting`, `running`), as after a first call, and for one in whose place
--- another was made since (`replaced`). Counts against `admin`. Locks: rate-limit row → task.
+-- another was made since (`replaced`). A delivery waits again with its task. Counts against `admin`. Locks: rate-limit row →
+-- delivery → task.
 declare
   v_caller record;
   v_refusal jsonb;
@@ -69,24 +70,24 @@ begin
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
+  -- Before its task, as everybody does who ends a delivery or has it sent again.
+  perform events.begin_delivery(t.subject) from queue.tasks as t where t.id = p_task_id;
   select t.* into v_task from queue.tasks as t where t.id = p_task_id for no key update;
   v_refusal := (ops.admit_admin(p_admin_id)).refusal;
   if v_refusal is not null then
     return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if v_task.id is null then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   if not queue.replay(p_task_id) then
-    return guard.in_language(
-      guard.refusal('resource/wrong-state', jsonb_build_object('status', case
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', case
         when v_task.failed_at is not null then 'replaced'
         when v_task.leased_until > core.now() then 'running'
         else 'waiting'
-      end), v_caller.limits),
-      v_caller.language
-    );
+      end), v_caller.limits, v_caller.language);
   end if;
+  perform events.reopen(v_task.subject);
   insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
   values (
     'replay_task', p_admin_id, 'task ' || p_task_id, jsonb_build_object('kind', v_task.kind, 'subject', v_task.subject), p_reason,

@@ -16,7 +16,7 @@ begin
     return v_caller.refusal;
   end if;
   if not accounts.find(p_user_id) then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   perform credits.lock_account(p_user_id);
   v_refusal := (ops.admit_admin(p_admin_id)).refusal;
@@ -61,7 +61,7 @@ begin
   end if;
 
   if not accounts.find(p_user_id) then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   perform credits.lock_account(p_user_id);
   select u.* into strict v_user from accounts.users as u where u.id = p_user_id for no key update;
@@ -70,16 +70,16 @@ begin
     return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if v_user.is_admin then
-    return guard.refusal('auth/forbidden', '{}', v_caller.limits);
+    return guard.refusal('auth/forbidden', '{}', v_caller.limits, v_caller.language);
   end if;
   if v_user.closed_at is not null and (
     v_bans is not null or exists (select from accounts.erasures as r where r.user_id = p_user_id)
   ) then
-    return guard.refusal('resource/wrong-state', '{"status": "closed"}', v_caller.limits);
+    return guard.refusal('resource/wrong-state', '{"status": "closed"}', v_caller.limits, v_caller.language);
   end if;
   -- Of a guest who became somebody else, what was held before can be let go.
   if v_user.merged_into is not null and p_action <> 'lift_hold' then
-    return guard.refusal('resource/wrong-state', '{"status": "merged"}', v_caller.limits);
+    return guard.refusal('resource/wrong-state', '{"status": "merged"}', v_caller.limits, v_caller.language);
   end if;
 
   v_changes := case p_action

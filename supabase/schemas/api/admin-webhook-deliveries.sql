@@ -96,12 +96,10 @@ begin
     return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if v_webhook.id is null then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   if not v_webhook.is_enabled then
-    return guard.in_language(
-      guard.refusal('resource/wrong-state', jsonb_build_object('status', 'disabled'), v_caller.limits), v_caller.language
-    );
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', 'disabled'), v_caller.limits, v_caller.language);
   end if;
   if p_test then
     v_delivery_id := events.tell(

@@ -54,9 +54,7 @@ begin
   end if;
   v_webhook := webhooks.add(p_webhook_id, p_url, p_types, p_sealed_secret);
   if v_webhook.id is null then
-    return guard.in_language(
-      guard.refusal('resource/wrong-state', jsonb_build_object('status', 'too_many'), v_caller.limits), v_caller.language
-    );
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', 'too_many'), v_caller.limits, v_caller.language);
   end if;
   insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
   values (
@@ -98,7 +96,7 @@ begin
     return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if v_before.id is null then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   v_after := webhooks.change(p_webhook_id, p_url, p_types, p_is_enabled);
   if v_after is distinct from v_before then
@@ -148,7 +146,7 @@ begin
     return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if v_webhook.id is null then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   delete from webhooks.webhooks as w where w.id = p_webhook_id;
   perform webhooks.silence(p_webhook_id);

@@ -21,15 +21,15 @@ begin
   end if;
   v_job := videos.reportable(p_job_id);
   if v_job.user_id is distinct from p_user_id then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   if v_job.removed_at is not null then
     v_case := safety.appeal(p_job_id, p_statement);
   end if;
   if v_case.status is distinct from 'appealed' or v_case.appeal is distinct from p_statement then
-    return guard.in_language(guard.refusal('resource/wrong-state', jsonb_build_object(
+    return guard.refusal('resource/wrong-state', jsonb_build_object(
       'status', coalesce(v_case.status::text, v_job.status::text)
-    ), v_caller.limits), v_caller.language);
+    ), v_caller.limits, v_caller.language);
   end if;
   return guard.answer(jsonb_build_object('job_id', p_job_id, 'status', 'appealed'), v_caller.limits, v_caller.language);
 end;

@@ -22,13 +22,13 @@ begin
   if not exists (
     select from videos.jobs as j where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null
   ) then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   v_job := videos.lock_job(p_job_id);
   if v_job.storing_at is not null or (v_job.completed_at is not null and v_job.cancel_requested_at is null)
     or v_job.status in ('completed', 'failed')
   then
-    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status), v_caller.limits);
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status), v_caller.limits, v_caller.language);
   end if;
 
   if v_job.cancel_requested_at is null then

@@ -25,17 +25,17 @@ begin
   if not exists (
     select from videos.jobs as j where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null
   ) then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   v_job := videos.lock_job(p_job_id);
   if v_job.deleted_at is not null then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   if v_job.completed_at is null then
-    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status), v_caller.limits);
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status), v_caller.limits, v_caller.language);
   end if;
   if videos.is_source(v_job.user_id, p_job_id) then
-    return guard.refusal('resource/wrong-state', '{"status": "in_use"}', v_caller.limits);
+    return guard.refusal('resource/wrong-state', '{"status": "in_use"}', v_caller.limits, v_caller.language);
   end if;
 
   v_now := core.now();

@@ -32,7 +32,7 @@ begin
   cross join lateral ops.evaluate(f, p_user_id, p_context) as e
   where p_key is null or f.key = p_key;
   if v_flags is null and p_key is not null then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   perform ops.count_exposure(f.key, p_user_id, x.flag ->> 'variant')
   from ops.feature_flags as f

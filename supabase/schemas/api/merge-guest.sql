@@ -31,7 +31,7 @@ begin
     return guard.answer(accounts.merge_json(v_merge), v_caller.limits, v_caller.language);
   end if;
   if (select a.is_anonymous from auth.users as a where a.id = p_user_id) then
-    return guard.refusal('auth/forbidden', '{}', v_caller.limits);
+    return guard.refusal('auth/forbidden', '{}', v_caller.limits, v_caller.language);
   end if;
   if p_guest_id = p_user_id or not p_is_fresh or not accounts.find(p_guest_id) then
     return accounts.refuse_guest_token(v_caller.limits);
@@ -41,7 +41,7 @@ begin
   v_account := credits.lock_account(p_guest_id);
   v_refusal := (accounts.lock(p_user_id)).refusal;
   if v_refusal is not null then
-    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+    return guard.in_language(v_refusal || jsonb_build_object('limits', v_caller.limits), v_caller.language);
   end if;
   -- Another call may have been first.
   select m.* into v_merge from accounts.merges as m where m.guest_id = p_guest_id and m.heir_id = p_user_id;
@@ -63,7 +63,7 @@ begin
       when v_guest.closed_at is not null then 'closed'
       when v_guest.is_banned then 'suspended'
       else 'not_guest'
-    end), v_caller.limits);
+    end), v_caller.limits, v_caller.language);
   end if;
   return guard.answer(accounts.merge_json(accounts.merge(p_guest_id, p_user_id)), v_caller.limits, v_caller.language);
 end;

@@ -79,7 +79,7 @@ begin
 
   update videos.projects as p set name = p_name where p.id = p_project_id and p.user_id = p_user_id returning * into v_project;
   if not found then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   return guard.answer(videos.project_json(v_project), v_caller.limits, v_caller.language);
 end;
@@ -106,7 +106,7 @@ begin
 
   delete from videos.projects as p where p.id = p_project_id and p.user_id = p_user_id;
   if not found then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   return guard.answer(jsonb_build_object('project_id', p_project_id), v_caller.limits, v_caller.language);
 end;

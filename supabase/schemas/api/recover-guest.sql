@@ -32,24 +32,24 @@ begin
     end if;
   end if;
   if v_found.user_id is null or v_found.user_id = p_user_id then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
 
   -- What was found is asked again: another call may have been first.
   perform accounts.lock_all(array[v_found.user_id, p_user_id]);
   v_refusal := (accounts.lock(p_user_id)).refusal;
   if v_refusal is not null then
-    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+    return guard.in_language(v_refusal || jsonb_build_object('limits', v_caller.limits), v_caller.language);
   end if;
   if (devices.find_guest(p_app_transaction)).user_id is distinct from v_found.user_id then
-    return guard.refusal('resource/wrong-state', '{"status": "recovered"}', v_caller.limits);
+    return guard.refusal('resource/wrong-state', '{"status": "recovered"}', v_caller.limits, v_caller.language);
   end if;
   v_status := accounts.not_recoverable(v_found.user_id, p_user_id);
   if v_status is null and v_found.recovered_at > core.now() - interval '1 day' then
     v_status := 'recovered';
   end if;
   if v_status is not null then
-    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_status), v_caller.limits);
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_status), v_caller.limits, v_caller.language);
   end if;
   perform devices.note_recovery(v_found);
   return guard.answer(

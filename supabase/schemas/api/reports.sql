@@ -19,7 +19,7 @@ begin
     return v_caller.refusal;
   end if;
   if (videos.reportable(p_job_id)).id is null then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   v_report := safety.report(p_job_id, p_user_id, p_reason, p_details, core.now());
   return guard.answer(

@@ -42,7 +42,7 @@ begin
   if p_ended_session_id is null then
     v_ended := accounts.end_sessions(p_user_id, p_session_id);
   elsif not accounts.end_session(p_user_id, p_ended_session_id) then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   return guard.answer(jsonb_build_object('ended', v_ended), v_caller.limits, v_caller.language);
 end;

@@ -23,7 +23,7 @@ begin
     return v_caller.refusal;
   end if;
   if p_project_id is not null and not videos.has_project(p_user_id, p_project_id) then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
 
   select coalesce(jsonb_agg(videos.upload_json(p.upload) order by p.place) filter (where p.place <= p_limit), '[]'),
@@ -83,7 +83,7 @@ begin
   end if;
   v_begun := videos.begin_upload(p_user_id, p_content_type, p_bytes, p_project_id);
   if v_begun.refusal is not null then
-    return v_begun.refusal || jsonb_build_object('limits', v_caller.limits);
+    return guard.in_language(v_begun.refusal || jsonb_build_object('limits', v_caller.limits), v_caller.language);
   end if;
   return guard.answer(
     jsonb_build_object(
@@ -116,7 +116,7 @@ begin
   end if;
   v_upload := videos.find_upload(p_user_id, p_upload_id, core.now());
   if v_upload.id is null then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   return guard.answer(
     jsonb_build_object(
@@ -183,10 +183,10 @@ begin
   end if;
   v_now := core.now();
   if (videos.find_upload(p_user_id, p_upload_id, v_now)).id is null then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   if videos.uses_upload(p_user_id, p_upload_id) then
-    return guard.refusal('resource/wrong-state', '{"status": "in_use"}', v_caller.limits);
+    return guard.refusal('resource/wrong-state', '{"status": "in_use"}', v_caller.limits, v_caller.language);
   end if;
   update videos.uploads as u set deleted_at = v_now where u.id = p_upload_id;
   perform queue.add('tidy_upload', p_upload_id, p_user_id, v_now);

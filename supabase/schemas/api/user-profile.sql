@@ -104,7 +104,7 @@ begin
   where u.id = p_user_id and u.closed_at is null
   returning u.* into v_user;
   if not found then
-    return guard.refusal('auth/unauthenticated', '{}', v_caller.limits);
+    return guard.refusal('auth/unauthenticated', '{}', v_caller.limits, v_caller.language);
   end if;
   return guard.answer(
     accounts.profile_json(v_user, v_caller.balance)

@@ -29,7 +29,7 @@ begin
     return v_caller.refusal;
   end if;
   if p_project_id is not null and not videos.has_project(p_user_id, p_project_id) then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
 
   select coalesce(jsonb_agg(p.video order by p.place) filter (where p.place <= p_limit), '[]'),

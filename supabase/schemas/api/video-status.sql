@@ -22,7 +22,7 @@ begin
   from videos.jobs as j
   where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null;
   if not found then
-    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
 
   v_shown := jsonb_build_object(

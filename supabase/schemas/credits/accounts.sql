@@ -24,6 +24,23 @@ begin
 end;
 $$;
 
+create function credits.spendable(p_account credits.accounts)
+returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What can be spent of an account that is not locked: what has expired is none of it, whether it is booked or not. Null without one.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  return (p_account).balance - case when (p_account).next_expiry_at <= v_now then (
+    select coalesce(sum(l.remaining), 0) from credits.lots as l
+    where l.account_id = (p_account).id and not l.is_spent and l.expires_at <= v_now
+  ) else 0 end;
+end;
+$$;
+
 -- The platform's own account of a kind.
 create function credits.system_account(p_kind credits.account_kind)
 returns bigint

@@ -44,6 +44,24 @@ begin
 end;
 $$;
 
+create function events.reopen(p_delivery_id uuid)
+returns events.deliveries
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A delivery that has ended waits again, as its task then must; null where it has not, or there is none. Locks: the delivery.
+declare
+  v_delivery events.deliveries;
+begin
+  update events.deliveries as d
+  set outcome = null, ended_at = null, reason = null
+  where d.id = p_delivery_id and d.outcome is not null
+  returning d.* into v_delivery;
+  return v_delivery;
+end;
+$$;
+
 create function events.deliver_again(p_delivery_id uuid)
 returns boolean
 language plpgsql
@@ -53,13 +71,9 @@ as $$
 -- The operator's replay: has a delivery that has ended tried again, with all its tries, and tells whether there was one. A
 -- receiver knows by the event's id what it has had. Locks: delivery → task.
 declare
-  v_delivery events.deliveries;
+  v_delivery constant events.deliveries := events.reopen(p_delivery_id);
 begin
-  update events.deliveries as d
-  set outcome = null, ended_at = null, reason = null
-  where d.id = p_delivery_id and d.outcome is not null
-  returning d.* into v_delivery;
-  if not found then
+  if v_delivery.id is null then
     return false;
   end if;
   -- Its dead letter, which has no try left.

@@ -2,15 +2,17 @@
 
 create schema guard;
 
--- A procedure's "no": the code of an error, which sources name by its category, its details, and the limits that were
--- asked.
-create function guard.refusal(p_category text, p_details jsonb default '{}', p_limits jsonb default null)
+-- A procedure's "no": the code of an error, which sources name by its category, its details, the limits that were asked, and
+-- the user's language.
+create function guard.refusal(
+  p_category text, p_details jsonb default '{}', p_limits jsonb default null, p_language text default null
+)
 returns jsonb
 language sql
 stable
-return jsonb_strip_nulls(
-  jsonb_build_object('error', core.error_code(p_category), 'details', p_details, 'limits', p_limits)
-);
+return jsonb_strip_nulls(jsonb_build_object(
+  'error', core.error_code(p_category), 'details', p_details, 'limits', p_limits, 'language', p_language
+));
 
 -- What guard.take says: the limits as the API shows them, the envelope to return instead of going on, if any, and the times
 -- that were counted, in the order of the policies, null for one that is broken. The limits are the text of JSON objects
@@ -43,14 +45,14 @@ declare
   v_locked record;
 begin
   v_caller := accounts.admit(p_user_id, p_suspended, p_session_id);
-  refusal := v_caller.refusal;
   language := v_caller.language;
+  refusal := guard.in_language(v_caller.refusal, language);
   is_new := v_caller.is_new;
   if refusal is not null then
     return;
   end if;
   v_taken := guard.take(p_policies, p_user_id, p_network, p_endpoint);
-  refusal := v_taken.refusal;
+  refusal := guard.in_language(v_taken.refusal, language);
   limits := guard.limits_json(v_taken.limits);
   if refusal is not null then
     return;
@@ -64,7 +66,7 @@ begin
     refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
   end if;
   if refusal is not null then
-    refusal := refusal || jsonb_build_object('limits', limits);
+    refusal := guard.in_language(refusal || jsonb_build_object('limits', limits), language);
   end if;
 end;
 $$;

@@ -152,6 +152,7 @@ begin
   if refusal is null and not exists (select from accounts.users as u where u.id = p_admin_id and u.is_admin) then
     refusal := guard.refusal('auth/forbidden');
   end if;
+  refusal := guard.in_language(refusal, language);
 end;
 $$;
 
@@ -170,7 +171,7 @@ begin
   select a.refusal, a.language into refusal, language from ops.admit_admin(p_admin_id, p_session_id) as a;
   if refusal is null then
     v_taken := guard.take('{admin}', p_admin_id, null, p_endpoint);
-    refusal := v_taken.refusal;
+    refusal := guard.in_language(v_taken.refusal, language);
     limits := guard.limits_json(v_taken.limits);
   end if;
 end;

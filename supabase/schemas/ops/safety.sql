@@ -135,11 +135,11 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- A case as the operator sees it, with the newest 20 reports and notices. `video_path` is in the bucket `videos`, null once
-  -- the file is gone.
+  -- A case as the operator sees it, with the newest 20 reports and notices. The prompt is read by api.post_admin_jobs, which
+  -- writes that down. `video_path` is in the bucket `videos`, null once the file is gone.
   select jsonb_build_object(
     'case_id', p_case.id, 'job_id', p_case.job_id, 'status', p_case.status,
-    'user_id', j.user_id, 'prompt', j.prompt,
+    'user_id', j.user_id, 'has_prompt', coalesce(j.prompt <> '', false),
     'video_path', (
       select a.path from videos.assets as a
       where a.job_id = p_case.job_id and a.kind = 'video' and a.deleted_at is null

@@ -54,7 +54,7 @@ begin
       select coalesce(jsonb_agg(jsonb_build_object(
         'user_id', f.id, 'email', nullif(a.email, ''), 'reference', u.reference, 'is_guest', a.is_anonymous,
         'is_banned', coalesce(u.is_banned, false), 'created_at', core.to_iso(coalesce(u.created_at, a.created_at)),
-        'credits_remaining', coalesce(c.balance, 0)
+        'credits_remaining', coalesce(credits.spendable(c), 0)
       ) order by f.id), '[]')
       from ops.users_like(p_query) as f (id)
       left join accounts.users as u on u.id = f.id

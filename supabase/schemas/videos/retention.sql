@@ -36,15 +36,24 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes what is left of the jobs of erased accounts. The ledger keeps their entries, and safety what was decided.
+-- Deletes what is left of the jobs of erased accounts. The ledger keeps their entries, and safety what was decided; no figure
+-- counts them any more. Locks: jobs → ops.stat_sums, the oldest first.
 declare
   v_job_ids constant uuid[] := array(select videos.jobs_of(p_user_ids));
+  v_counted_at timestamptz[];
 begin
+  select array_agg(distinct ops.stat_block(c.at)) into v_counted_at
+  from (
+    select unnest(array[j.created_at, j.completed_at]) as at from videos.jobs as j where j.id = any (v_job_ids)
+    union all
+    select s.claimed_at from videos.submissions as s where s.job_id = any (v_job_ids)
+  ) as c;
   delete from videos.provider_events as e
   using videos.submissions as s
   where s.job_id = any (v_job_ids) and e.submission_id = s.id;
   delete from videos.submissions as s where s.job_id = any (v_job_ids);
   delete from videos.jobs as j where j.id = any (v_job_ids);
   perform safety.close_cases(v_job_ids);
+  perform ops.forget_stats(c.at) from unnest(v_counted_at) as c (at) order by c.at;
 end;
 $$;

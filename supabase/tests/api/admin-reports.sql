@@ -1,6 +1,6 @@
 -- admin-reports: what its procedures decide.
 begin;
-select plan(7);
+select plan(9);
 
 insert into auth.users (id, is_anonymous) values ('00000000-0000-4000-8000-000000000001', false), ('00000000-0000-4000-8000-000000000002', true);
 select ops.make_admin('00000000-0000-4000-8000-000000000001');
@@ -26,6 +26,9 @@ select is(
   pg_temp.page(2, null, pg_temp.page(2) -> 'next') #>> '{cases,0,job_id}', '00000000-0000-4000-8000-000000000011',
   'the next page goes on after it'
 );
+select unalike(pg_temp.page(9)::text, '%A fox%', 'what their users wrote is not among it');
+update videos.jobs as j set prompt = '' where j.id = '00000000-0000-4000-8000-000000000012';
+select is(jsonb_path_query_array(pg_temp.page(9), '$.cases[*].has_prompt')::text, '[true, false, true]', 'but whether they did');
 select is(pg_temp.decide(1, 'remove') #>> '{data,status}', 'removed', 'a case is decided');
 select is(pg_temp.decide(1, 'remove') #>> '{details,status}', 'removed', 'once');
 select is(jsonb_array_length(pg_temp.page(9, 'open') -> 'cases'), 2, 'what is decided is not among the open ones');

@@ -1,6 +1,6 @@
 -- admin-search: what its procedures decide.
 begin;
-select plan(16);
+select plan(17);
 
 insert into auth.users (id, is_anonymous, email) values
   ('00000000-0000-4000-8000-000000000001', false, 'admin@example.com'),
@@ -43,6 +43,13 @@ select is(
   (pg_temp.found('ada@example.com') #> '{users,0}') - '{reference,created_at}'::text[],
   '{"user_id": "12345678-0000-4000-8000-000000000002", "email": "ada@example.com", "is_guest": false, "is_banned": false, "credits_remaining": 100}',
   'and shown with what they have'
+);
+select credits.add(
+  '12345678-0000-4000-8000-000000000002', 10, 'grant', 'expired since', p_expires_at => clock_timestamp() + interval '50 milliseconds'
+);
+select pg_sleep(0.06);
+select is(
+  pg_temp.found('ada@example.com') #> '{users,0,credits_remaining}', '100', 'of which nothing is that has expired, and is not booked yet'
 );
 select is(pg_temp.jobs('00000000-0000-7000-8000-000000000101'), '1 job_id', 'a job is found by its id');
 select is(pg_temp.jobs('made-by-2'), '2 request_id', 'by the request that made it');

@@ -23,7 +23,7 @@ interface Case {
 /** What is called, and whose account it waits for: the caller's, the other's, or nobody's, so that it comes before. */
 interface Procedure {
   waitsFor: "caller" | "other" | "nobody";
-  call(sql: Sql, of: Case): PromiseLike<{ answer: { error?: string } }[]>;
+  call(sql: Sql, of: Case): PromiseLike<{ answer: { error?: string; language?: string } }[]>;
   /** What a suspended user may still do: object to a removal, and close the account, once. */
   alsoSuspended?: true | "once";
 }
@@ -448,6 +448,7 @@ async function newCase(name: string): Promise<Case> {
   const isAdmin = name.includes("admin");
   const userId = isAdmin ? await createAdmin(sql) : await createGuest(database);
   const other = await createCustomer(sql, 10);
+  await sql`update accounts.users set language = 'tr' where id = ${userId}`;
   const { data } = isAdmin ? {} : await generateVideo(sql, userId, { network: key() });
   return { userId, other, jobId: data?.job_id ?? key() };
 }
@@ -482,6 +483,10 @@ for (const [name, { waitsFor, call, alsoSuspended }] of Object.entries(procedure
       const [again] = await call(sql, tried);
       const isClosed = code === "ERR_4005" || alsoSuspended === "once";
       assert.equal(again?.answer.error, isClosed ? "ERR_4005" : alsoSuspended ? undefined : code);
+      // A closed account has no language any more.
+      for (const refused of name.includes("admin") && code === "ERR_4017" ? [row, again] : []) {
+        assert(refused?.answer.error === undefined || refused.answer.language === "tr");
+      }
     });
   }
 }

@@ -145,6 +145,18 @@ Deno.test("a cost that is given back after its hours were summed is not shown an
   await compare(database, "month");
 });
 
+Deno.test("an erased account's jobs and costs leave the hour, the day and the month, also where they were summed", async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  await history(database, 300);
+  await runTask(sql, "sum_stats");
+  const before = await statsOf(database, "month");
+  await sql`select videos.delete_jobs(array(
+    select j.user_id from videos.jobs as j order by j.created_at desc offset 20 limit 200))`;
+  assert.notDeepEqual((await statsOf(database, "month")).totals, before.totals);
+  for (const span of spans) await compare(database, span);
+});
+
 Deno.test("whoever gives a cost back and whoever sums its hours at that moment do so one after the other", async () => {
   await using database = await testDatabase();
   const { sql } = database;

@@ -53,9 +53,10 @@ export const SafetyCase = z.object({
   case_id: z.uuid(),
   job_id: z.uuid(),
   status: CaseStatus,
-  /** Null, as the prompt, once the job is gone. */
+  /** Null once the job is gone. */
   user_id: z.nullable(z.guid()),
-  prompt: z.nullable(z.string()),
+  /** Whether there is a prompt that `admin-jobs` has read. */
+  has_prompt: z.boolean(),
   /** In the bucket `videos`; null once the file is gone. */
   video_path: z.nullable(z.string()),
   report_count: count,
@@ -88,7 +89,7 @@ export function exampleCase(): SafetyCase {
     job_id: exampleIds.job,
     status: "open",
     user_id: exampleIds.user,
-    prompt: "A red fox runs through fresh snow",
+    has_prompt: true,
     video_path: `0e9c6a51-7b40-4c7d-8d9e-3f1b2a6c5d40/${exampleIds.job}/video.mp4`,
     report_count: 0,
     notice_count: 1,

@@ -1,0 +1,19 @@
+/** What a user wrote: private, so that whoever reads it says why. */
+import { call } from "../session/session.ts";
+import { Change } from "./change.tsx";
+
+export function ReadPrompt({ jobId, read }: { jobId: string; read: (prompt: string | null) => void }) {
+  return (
+    <Change
+      label="Read the prompt"
+      title={`Read the prompt of the job ${jobId}`}
+      run={async ({ reason }) => {
+        const { prompt } = await call("POST", "admin-jobs", { body: { job_id: jobId, reason } });
+        read(prompt);
+        return "The prompt is shown, and that you read it is written down.";
+      }}
+    >
+      <p>What a user wrote is private. That you read it is written down with your reason.</p>
+    </Change>
+  );
+}
