@@ -9,10 +9,11 @@ import { buy, createCustomer, type Customer, untilTold } from "../e2e/support/sh
 import { ended, generate } from "../e2e/support/videos.ts";
 import { shared } from "../shared.ts";
 import { browserTest, startConsole } from "./support/console.ts";
+import { screenshotsVariable } from "./support/screenshots.ts";
 
 const tested = shared(() => startConsole({ tickMilliseconds: 500 }));
 const folder = new URL("../../docs/operations/console/", import.meta.url);
-const isWritten = Deno.env.get("KINORA_SCREENSHOTS") !== undefined;
+const isWritten = Deno.env.get(screenshotsVariable) !== undefined;
 
 /** A customer with three videos, of which the last failed, and what waits for the operator. */
 async function live(): Promise<{ customer: Customer; failed: string }> {

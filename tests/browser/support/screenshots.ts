@@ -1,0 +1,2 @@
+/** The switch that has the pictures written. Only tools/screenshots.ts sets it. */
+export const screenshotsVariable = "KINORA_SCREENSHOTS";
