@@ -1,6 +1,13 @@
 /** Time that passes at once: whenever nothing else is to be done, the next timer is due. */
-export function virtualTime(): { now(): number; readonly waiting: number } & Disposable {
-  const real = { setTimeout, clearTimeout, dateNow: Date.now, now: performance.now };
+export function virtualTime():
+  & { now(): number; readonly waiting: number }
+  & Disposable {
+  const real = {
+    setTimeout,
+    clearTimeout,
+    dateNow: Date.now,
+    now: performance.now,
+  };
   const begin = Date.now();
   let passed = 0;
   let ids = 0;
@@ -12,7 +19,9 @@ export function virtualTime(): { now(): number; readonly waiting: number } & Dis
     // A turn of the real loop, in which whatever is ready runs first.
     real.setTimeout(() => {
       turning = false;
-      const [next] = [...timers].sort(([, one], [, other]) => one.due - other.due);
+      const [next] = [...timers].sort(([, one], [, other]) =>
+        one.due - other.due
+      );
       if (next === undefined) return;
       const [id, { due, fire }] = next;
       timers.delete(id);
@@ -21,8 +30,15 @@ export function virtualTime(): { now(): number; readonly waiting: number } & Dis
       if (timers.size > 0) turn();
     }, 0);
   };
-  const schedule = (work: (...given: unknown[]) => void, milliseconds = 0, ...given: unknown[]) => {
-    timers.set(++ids, { due: passed + milliseconds, fire: () => work(...given) });
+  const schedule = (
+    work: (...given: unknown[]) => void,
+    milliseconds = 0,
+    ...given: unknown[]
+  ) => {
+    timers.set(++ids, {
+      due: passed + milliseconds,
+      fire: () => work(...given),
+    });
     turn();
     return ids;
   };
