@@ -101,13 +101,14 @@ function Facts({ story, changed }: { story: Story; changed: () => void }) {
           run={async ({ reason }) => {
             const read = await call("POST", "admin-jobs", { body: { job_id: job.job_id, reason } });
             prompt.value = { text: read.prompt };
-            changed();
-            return "The prompt is shown, and that you read it is written down.";
+            return `The prompt of the job ${job.job_id} is shown, and that you read it is written down.`;
           }}
+          changed={changed}
         >
           <p>What a user wrote is private. That you read it is written down with your reason.</p>
         </Change>
-        {isCompleted && isRefunded ? <Status>refunded</Status> : (
+        {isRefunded && <Status>refunded</Status>}
+        {!(isCompleted && isRefunded) && (
           <Refund
             userId={job.user_id}
             amount={held}
@@ -118,7 +119,8 @@ function Facts({ story, changed }: { story: Story; changed: () => void }) {
               <p>
                 It has no video, so the {creditsOf(held)} that it{" "}
                 {job.completed_at === null ? "holds come" : "held came"}{" "}
-                back by themselves. What you give is given beside them, to the user.
+                back by themselves. What you give is given beside them, to the user{" "}
+                <UserLink id={job.user_id} />: whether somebody has given it already, their page tells.
               </p>
             )}
           </Refund>
@@ -154,11 +156,17 @@ function Lists(story: Story) {
         rowKey={({ id }) => id}
         columns={[
           { title: "Kind", cell: ({ kind }) => kind },
-          { title: "Credits", isNumber: true, cell: ({ amount }) => numberOf(amount) },
+          {
+            title: "Credits",
+            isNumber: true,
+            // What the hold has taken is only kept.
+            cell: ({ kind, amount }) => kind === "capture" ? "–" : numberOf(amount),
+          },
           {
             title: "Balance after",
             isNumber: true,
-            cell: ({ balance_after }) => balance_after === null ? "–" : numberOf(balance_after),
+            cell: ({ kind, balance_after }) =>
+              kind === "capture" || balance_after === null ? "–" : numberOf(balance_after),
           },
           { title: "At", cell: ({ created_at }) => <Time at={created_at} /> },
           { title: "Transfer", cell: ({ id }) => <span class="id">{id}</span> },
