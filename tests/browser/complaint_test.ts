@@ -129,7 +129,7 @@ browserTest(
     await change(page, `Keep as evidence what there is of the user ${user.id}`, "Keep as evidence", {
       Reason: "The police asked",
     });
-    await page.getByText("kept as evidence").waitFor();
+    await page.getByText("kept as evidence", { exact: true }).waitFor();
     await change(page, `Lift the hold on the user ${user.id}`, "Lift the hold", {
       Reason: "They asked no more",
     });
