@@ -16,8 +16,8 @@ type Operations<Name extends string> = paths[Extract<keyof paths, `/${Name}`>];
 
 /** `GET` and whatever else an endpoint takes. */
 export type AdminMethod<Name extends AdminEndpoint> = {
-  [Method in keyof Operations<Name> & string]: Operations<Name>[Method] extends
-    { responses: unknown } ? Uppercase<Method>
+  [Method in keyof Operations<Name> & string]: Operations<Name>[Method] extends { responses: unknown }
+    ? Uppercase<Method>
     : never;
 }[keyof Operations<Name> & string];
 
@@ -28,18 +28,13 @@ type Operation<Method extends string, Name extends AdminEndpoint> = Operations<
   & keyof Operations<Name>
 ];
 
-type QueryOf<Of> = Of extends { parameters: { query: infer Query } }
-  ? { query: Query }
-  : Of extends { parameters: { query?: infer Query } }
-    ? { query?: NonNullable<Query> }
+type QueryOf<Of> = Of extends { parameters: { query: infer Query } } ? { query: Query }
+  : Of extends { parameters: { query?: infer Query } } ? { query?: NonNullable<Query> }
   : unknown;
-type BodyOf<Of> = Of extends
-  { requestBody: { content: { "application/json": infer Body } } }
-  ? { body: Body }
+type BodyOf<Of> = Of extends { requestBody: { content: { "application/json": infer Body } } } ? { body: Body }
   : unknown;
 /** Where the endpoint wants one: what is sent twice under it is done once. */
-type KeyOf<Of> = Of extends
-  { parameters: { header: { "Idempotency-Key": string } } } ? { key: string }
+type KeyOf<Of> = Of extends { parameters: { header: { "Idempotency-Key": string } } } ? { key: string }
   : unknown;
 
 /** What an endpoint is asked with: `query`, `body`, and `key` where it wants an Idempotency-Key. */
@@ -50,29 +45,25 @@ export type AdminRequest<Method extends string, Name extends AdminEndpoint> =
 
 type Succeeded<Responses> = {
   [Status in keyof Responses]: Status extends 200 | 201 | 202
-    ? Responses[Status] extends { content: { "application/json": infer Body } }
-      ? Body
+    ? Responses[Status] extends { content: { "application/json": infer Body } } ? Body
     : never
     : Status extends 204 ? undefined
     : never;
 }[keyof Responses];
 
 /** What an endpoint answers. */
-export type AdminAnswer<Method extends string, Name extends AdminEndpoint> =
-  Operation<Method, Name> extends { responses: infer Responses }
-    ? Succeeded<Responses>
-    : never;
+export type AdminAnswer<Method extends string, Name extends AdminEndpoint> = Operation<Method, Name> extends
+  { responses: infer Responses } ? Succeeded<Responses>
+  : never;
 
 /** Endpoints whose GET answers page after page. */
 export type AdminList = {
-  [Name in AdminEndpoint]: "next_cursor" extends keyof AdminAnswer<"GET", Name>
-    ? Name
+  [Name in AdminEndpoint]: "next_cursor" extends keyof AdminAnswer<"GET", Name> ? Name
     : never;
 }[AdminEndpoint];
 
 /** The request may be left out where nothing in it is wanted. */
-type Arguments<Request> = Record<never, never> extends Request
-  ? [request?: Request, options?: CallOptions]
+type Arguments<Request> = Record<never, never> extends Request ? [request?: Request, options?: CallOptions]
   : [request: Request, options?: CallOptions];
 
 interface AnyRequest {

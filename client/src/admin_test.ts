@@ -39,9 +39,7 @@ function fakeSupabase(
           : {
             data: null,
             error: {
-              context: response.type === "error"
-                ? new TypeError("away")
-                : response,
+              context: response.type === "error" ? new TypeError("away") : response,
             },
           };
       },
@@ -130,8 +128,7 @@ Deno.test("a change without a key is sent again only where it is known that it w
       Response.json({ error }, { status: 429 }),
       lost,
     ]);
-    const mayBeDone = (thrown: unknown) =>
-      thrown instanceof KinoraError && thrown.mayBeDone;
+    const mayBeDone = (thrown: unknown) => thrown instanceof KinoraError && thrown.mayBeDone;
     await assert.rejects(
       new KinoraAdmin(supabase).call("POST", "admin-webhooks", { body }),
       mayBeDone,
@@ -171,8 +168,7 @@ Deno.test("a refusal is a KinoraError", async () => {
 });
 
 Deno.test("pages are asked for one after the other, only as they are needed, each with the same filter", async () => {
-  const page = (next_cursor: string | null) =>
-    Response.json({ deliveries: [], next_cursor });
+  const page = (next_cursor: string | null) => Response.json({ deliveries: [], next_cursor });
   const { supabase, sent } = fakeSupabase([
     page("two"),
     page("three"),

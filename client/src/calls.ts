@@ -5,12 +5,7 @@ import createClient, { type Client } from "openapi-fetch";
 import { type ErrorCode, failureOf } from "./errors.ts";
 import type { paths } from "./openapi.ts";
 import { answerTimeout, type CallOptions, persist } from "./retry.ts";
-import {
-  currentSession,
-  renewedSession,
-  type Session,
-  type Supabase,
-} from "./session.ts";
+import { currentSession, renewedSession, type Session, type Supabase } from "./session.ts";
 import { baseUrl, send } from "./transport.ts";
 
 /** What each try of a call sends beside its own. */
@@ -80,9 +75,7 @@ export class Calls {
               ...(language !== undefined && { "Accept-Language": language }),
             },
           });
-          const failure = answer.response.ok
-            ? null
-            : failureOf(answer.response, answer.error);
+          const failure = answer.response.ok ? null : failureOf(answer.response, answer.error);
           isOpen = failure?.mayBeDone ?? false;
           return { data: answer.data, failure };
         };
@@ -108,8 +101,8 @@ export class Calls {
 }
 
 /** What a GET may be asked, but for where its next page begins. */
-export type Query<Path extends keyof paths> = paths[Path] extends
-  { get: { parameters: { query?: infer Q } } } ? Omit<NonNullable<Q>, "cursor">
+export type Query<Path extends keyof paths> = paths[Path] extends { get: { parameters: { query?: infer Q } } }
+  ? Omit<NonNullable<Q>, "cursor">
   : never;
 
 /** The items of all pages. `page` is called with the cursor of the next one, and gives its items and the cursor after it. */

@@ -41,9 +41,7 @@ export class Intentions {
   /** Those of the user that may still be sent. Forgets what is too old for that; what became of it, the jobs tell. */
   async of(userId: string | null): Promise<AnyIntention[]> {
     return await this.#change((all) => {
-      const alive = all.filter(({ made_at }) =>
-        Date.now() - Date.parse(made_at) < lifetime
-      );
+      const alive = all.filter(({ made_at }) => Date.now() - Date.parse(made_at) < lifetime);
       return [alive, alive.filter(({ user_id }) => user_id === userId)];
     });
   }

@@ -118,8 +118,7 @@ Deno.test("an intention is its user's, and is not sent by whoever comes after, o
     user_id: "the guest",
     made_at: at(22.9 * hour),
   });
-  const keysOf = async (userId: string | null) =>
-    (await intentions.of(userId)).map(({ key }) => key);
+  const keysOf = async (userId: string | null) => (await intentions.of(userId)).map(({ key }) => key);
   assert.deepEqual(await keysOf(null), []);
   assert.deepEqual(await keysOf("the guest"), ["young"]);
   assert.deepEqual(await keysOf("another"), ["another's"]);
@@ -159,9 +158,7 @@ Deno.test("intentions at the same time are all kept, and those of two tabs, whic
     store.clear();
     const tabs = [new Intentions(slow), new Intentions(slow)];
     await Promise.all(
-      keys.flatMap((key) =>
-        tabs.map((tab, index) => keep(tab, `${key}${index}`))
-      ),
+      keys.flatMap((key) => tabs.map((tab, index) => keep(tab, `${key}${index}`))),
     );
     assert.deepEqual((await tab.of(null)).length, keys.length * 2);
   } finally {

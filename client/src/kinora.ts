@@ -22,13 +22,7 @@ import { Purchases } from "./purchases.ts";
 import { Push } from "./push.ts";
 import { type CallOptions, persist, unlessAborted } from "./retry.ts";
 import { Safety } from "./safety.ts";
-import {
-  currentSession,
-  forgetSession,
-  type Session,
-  signInAsGuest,
-  type Supabase,
-} from "./session.ts";
+import { currentSession, forgetSession, type Session, signInAsGuest, type Supabase } from "./session.ts";
 import { Uploads } from "./uploads.ts";
 import { watchJob } from "./watching.ts";
 
@@ -119,9 +113,7 @@ export class Kinora {
     const check = () =>
       this.call(async (api, init) => {
         const token = await newDeviceToken();
-        const body = typeof token === "string"
-          ? { device_token: token }
-          : token;
+        const body = typeof token === "string" ? { device_token: token } : token;
         return await api.POST("/device-check", { ...init, body });
       }, options);
     const session = () =>
@@ -163,9 +155,7 @@ export class Kinora {
     requested: Schemas["GenerateVideoRequest"] | Intention,
     options?: CallOptions,
   ): Promise<Schemas["AcceptedVideo"]> {
-    const intention = "key" in requested
-      ? requested
-      : await this.#intend(requested, options);
+    const intention = "key" in requested ? requested : await this.#intend(requested, options);
     return await this.#intentions.carryOut(intention, (header) =>
       this.call(
         (api, init) =>
@@ -186,9 +176,7 @@ export class Kinora {
     requested: Schemas["GenerateVideosRequest"] | BulkIntention,
     options?: CallOptions,
   ): Promise<Schemas["GenerateVideosResponse"]> {
-    const intention = "key" in requested
-      ? requested
-      : await this.#intend(requested, options);
+    const intention = "key" in requested ? requested : await this.#intend(requested, options);
     return await this.#intentions.carryOut(intention, (header) =>
       this.call(
         (api, init) =>
@@ -276,8 +264,7 @@ export class Kinora {
   /** Asks to cancel the job. Where its provider has it, only the provider can say: go on watching. */
   async cancel(jobId: string, options?: CallOptions): Promise<Schemas["Job"]> {
     return await this.call(
-      (api, init) =>
-        api.POST("/cancel-video", { ...init, body: { job_id: jobId } }),
+      (api, init) => api.POST("/cancel-video", { ...init, body: { job_id: jobId } }),
       options,
     );
   }
@@ -315,9 +302,7 @@ export class Kinora {
             response.status,
           );
         } catch (error) {
-          throw error instanceof KinoraError
-            ? error
-            : noAnswer("The video was not received", error);
+          throw error instanceof KinoraError ? error : noAnswer("The video was not received", error);
         }
       },
       { timeout: downloadTimeout, ...options },
@@ -348,8 +333,7 @@ export class Kinora {
     const query = { job_id: jobId };
     try {
       await this.call(
-        (api, init) =>
-          api.DELETE("/delete-video-job", { ...init, params: { query } }),
+        (api, init) => api.DELETE("/delete-video-job", { ...init, params: { query } }),
         options,
       );
     } catch (error) {

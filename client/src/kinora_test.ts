@@ -1,11 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  newApp,
-  newSession,
-  newSignedInApp,
-  newStore,
-  refusal,
-} from "../testing/app.ts";
+import { newApp, newSession, newSignedInApp, newStore, refusal } from "../testing/app.ts";
 import { virtualTime } from "../testing/virtual-time.ts";
 import { Kinora, KinoraError } from "./kinora.ts";
 
@@ -66,8 +60,7 @@ const outages: (() => Response | Promise<Response>)[] = [
     new Response('{"job_id":', {
       headers: { "content-type": "application/json" },
     }),
-  () =>
-    new Response("null", { headers: { "content-type": "application/json" } }),
+  () => new Response("null", { headers: { "content-type": "application/json" } }),
   () =>
     new Response(brokenOff(), {
       headers: { "content-type": "application/json" },
@@ -147,8 +140,7 @@ for (const [index, outage] of outages.entries()) {
       ["delete-video-job", (kinora) => kinora.delete("job-1", patient), null],
       [
         "reports",
-        (kinora) =>
-          kinora.safety.report({ job_id: "job-1", reason: "hate" }, patient),
+        (kinora) => kinora.safety.report({ job_id: "job-1", reason: "hate" }, patient),
         {
           report_id: "report-1",
         },
@@ -210,9 +202,7 @@ for (const [index, outage] of outages.entries()) {
         assert(path.startsWith(endpoint), path);
         keys.add(request.headers.get("idempotency-key"));
         if (++tries < 3) return outage();
-        return answer === null
-          ? new Response(null, { status: 204 })
-          : Response.json(answer);
+        return answer === null ? new Response(null, { status: 204 }) : Response.json(answer);
       });
       await call(kinora);
       assert.deepEqual([tries, keys.size], [3, 1], endpoint);
@@ -221,9 +211,7 @@ for (const [index, outage] of outages.entries()) {
 }
 
 Deno.test("an error's details are those of its code, with its message, status and request", async () => {
-  const kinora = newSignedInApp(() =>
-    refusal(402, "ERR_4001", { required: 4, available: 1 })
-  );
+  const kinora = newSignedInApp(() => refusal(402, "ERR_4001", { required: 4, available: 1 }));
   const error = await kinora.generate(request).catch((error: unknown) => error);
   assert(error instanceof KinoraError && error instanceof Error);
   assert(error.code === "ERR_4001");
@@ -330,9 +318,7 @@ Deno.test("an account is not said to be closed where only the session is over", 
 
 Deno.test("a video that is not there is deleted, and any other refusal is thrown", async () => {
   await newSignedInApp(() => refusal(404, "ERR_4007")).delete("job-1");
-  const deleting = newSignedInApp(() =>
-    refusal(409, "ERR_4009", { status: "processing" })
-  ).delete("job-1");
+  const deleting = newSignedInApp(() => refusal(409, "ERR_4009", { status: "processing" })).delete("job-1");
   await assert.rejects(deleting, {
     code: "ERR_4009",
     details: { status: "processing" },
@@ -359,9 +345,7 @@ Deno.test("lists go over all pages, and ask for one when it is needed", async ()
   const query = "limit=2&status=completed";
   assert.deepEqual(
     asked,
-    ["", "&cursor=1", "&cursor=2"].map((cursor) =>
-      `video-jobs?${query}${cursor}`
-    ),
+    ["", "&cursor=1", "&cursor=2"].map((cursor) => `video-jobs?${query}${cursor}`),
   );
 
   asked.length = 0;
@@ -389,8 +373,7 @@ Deno.test("every call ends with its signal, whatever it waits for, and leaves no
   ];
   const hangs = () => new Promise<Response>(() => {});
   const fails = () => Promise.reject(new TypeError("No network"));
-  const local = (kinora: Kinora, signal: AbortSignal) =>
-    kinora.intentions({ signal });
+  const local = (kinora: Kinora, signal: AbortSignal) => kinora.intentions({ signal });
   for (
     const [network, those] of [[hangs, [...calls, local]], [
       fails,
@@ -426,9 +409,7 @@ Deno.test("new endpoints are called by what is generated, with all that the othe
   using _ = virtualTime();
   let tries = 0;
   const kinora = newSignedInApp(() =>
-    ++tries < 3
-      ? refusal(500, "ERR_6003")
-      : Response.json({ status: "healthy" })
+    ++tries < 3 ? refusal(500, "ERR_6003") : Response.json({ status: "healthy" })
   );
   const health = await kinora.call((api, init) => api.GET("/health", init));
   const status: "healthy" | "degraded" | "unhealthy" = health.status;

@@ -101,9 +101,7 @@ export class Listener {
     const topic = `user:${session.userId}`;
     // The app's own, which is not ours to use or to end.
     if (
-      supabase.getChannels().some((channel) =>
-        channel.topic === `realtime:${topic}`
-      )
+      supabase.getChannels().some((channel) => channel.topic === `realtime:${topic}`)
     ) return;
     // Else a channel may be joined before the token is known, by nobody.
     await supabase.realtime.setAuth();

@@ -43,8 +43,7 @@ function toldApp(
   let hear: (message: { payload: News }) => void = () => {};
   const channel = {
     topic: "realtime:user",
-    on: (_type: string, _filter: unknown, listener: typeof hear) =>
-      hear = listener,
+    on: (_type: string, _filter: unknown, listener: typeof hear) => hear = listener,
     subscribe: (change: (state: string) => void) =>
       void Promise.resolve("SUBSCRIBED").then(change).catch(() => {}),
   };

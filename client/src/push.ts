@@ -16,8 +16,7 @@ export class Push {
    */
   async register(
     token: string,
-    environment: components["schemas"]["PushTokensRequest"]["environment"] =
-      "production",
+    environment: components["schemas"]["PushTokensRequest"]["environment"] = "production",
     options?: CallOptions,
   ): Promise<void> {
     const body = { token, environment };

@@ -64,9 +64,7 @@ export async function pause(
 ): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
-    const over = new Promise<void>((resolve) =>
-      timer = setTimeout(resolve, seconds * 1000)
-    );
+    const over = new Promise<void>((resolve) => timer = setTimeout(resolve, seconds * 1000));
     await unlessAborted(
       news === undefined ? over : Promise.race([over, news]),
       signal,
@@ -83,9 +81,7 @@ export async function unlessAborted<T>(
 ): Promise<T> {
   throwIfAborted(signal);
   let abort = () => {};
-  const aborted = new Promise<never>((_, reject) =>
-    abort = () => reject(reasonOf(signal))
-  );
+  const aborted = new Promise<never>((_, reject) => abort = () => reject(reasonOf(signal)));
   signal?.addEventListener("abort", abort);
   try {
     return await Promise.race([promise, aborted]);

@@ -109,9 +109,7 @@ Deno.test("no single answer is waited for longer than 30 seconds, and its reques
   }, { timeout: 300_000 });
   assert.equal(result, "the third");
   assert.deepEqual(
-    ended.map((at, index) =>
-      Math.floor((at - (ended[index - 1] ?? 0)) / 30_000)
-    ),
+    ended.map((at, index) => Math.floor((at - (ended[index - 1] ?? 0)) / 30_000)),
     [1, 1],
   );
 });
@@ -121,9 +119,7 @@ Deno.test("a signal ends a call with its reason, before it, in a try and in a pa
   const attempts: ((signal: AbortSignal) => Promise<never>)[] = [
     () => new Promise(() => {}),
     (signal) =>
-      new Promise((_, reject) =>
-        signal.addEventListener("abort", () => reject(new TypeError("aborted")))
-      ),
+      new Promise((_, reject) => signal.addEventListener("abort", () => reject(new TypeError("aborted")))),
     () => Promise.reject(busy(1_000)),
   ];
   for (const attempt of attempts) {

@@ -101,11 +101,7 @@ export function keepSession(
 ): typeof fetch {
   return async (input, init) => {
     const response = await send(input, init);
-    const url = typeof input === "string"
-      ? input
-      : input instanceof URL
-      ? input.href
-      : input.url;
+    const url = typeof input === "string" ? input : input instanceof URL ? input.href : input.url;
     if (
       response.status !== 429 ||
       !url.includes("/auth/v1/token?grant_type=refresh_token")

@@ -24,12 +24,9 @@ function userOf(request: Request): string {
 const failures: Record<string, () => Response | Promise<Response>> = {
   "no network": () => Promise.reject(new TypeError("No network")),
   "Auth is away": () => new Response("", { status: 503 }),
-  "Auth has failed": () =>
-    Response.json({ code: "unexpected_failure" }, { status: 500 }),
-  "too many refreshes": () =>
-    Response.json({ code: "over_request_rate_limit" }, { status: 429 }),
-  "a sign-in page": () =>
-    new Response("<html>", { headers: { "content-type": "text/html" } }),
+  "Auth has failed": () => Response.json({ code: "unexpected_failure" }, { status: 500 }),
+  "too many refreshes": () => Response.json({ code: "over_request_rate_limit" }, { status: 429 }),
+  "a sign-in page": () => new Response("<html>", { headers: { "content-type": "text/html" } }),
 };
 
 for (const [what, failure] of Object.entries(failures)) {
@@ -39,9 +36,7 @@ for (const [what, failure] of Object.entries(failures)) {
     const kinora = newApp((path, request) => {
       assert(!path.startsWith("signup"), "signed in as another");
       if (path.startsWith("token")) {
-        return ++refreshes < 4
-          ? failure()
-          : Response.json(newSession("the guest"));
+        return ++refreshes < 4 ? failure() : Response.json(newSession("the guest"));
       }
       return Response.json({ user_id: userOf(request), models: [] });
     }, expired());
@@ -62,9 +57,7 @@ Deno.test("a session that the backend refuses is refreshed once, and the call go
         refreshes++;
         return Response.json(newSession("the guest"));
       }
-      return ++calls > 1 && !isRefused
-        ? Response.json({ models: [] })
-        : refusal(401, "ERR_4005");
+      return ++calls > 1 && !isRefused ? Response.json({ models: [] }) : refusal(401, "ERR_4005");
     }, storage);
     if (isRefused) {
       await assert.rejects(kinora.models(), {

@@ -41,9 +41,7 @@ export async function* watchJob(
       if (!listener.isTold && next_poll_seconds >= left) throw isOver();
       // At the end of its time it polls: what was lost would not be asked for any more.
       const isPatient = listener.isTold && left > longestSilence;
-      const seconds = isPatient
-        ? Math.max(next_poll_seconds, longestSilence)
-        : next_poll_seconds;
+      const seconds = isPatient ? Math.max(next_poll_seconds, longestSilence) : next_poll_seconds;
       await pause(Math.min(seconds, left), signal, news);
       if (performance.now() >= end) throw isOver();
     }

@@ -15,8 +15,7 @@ let users = 0;
 
 /** A session as Auth gives it; its token is read by nobody. */
 export function newSession(userId = `user-${++users}`) {
-  const encode = (value: unknown) =>
-    btoa(JSON.stringify(value)).replaceAll("=", "");
+  const encode = (value: unknown) => btoa(JSON.stringify(value)).replaceAll("=", "");
   const expires_at = Math.floor(Date.now() / 1000) + lifetime;
   const token = [
     { alg: "ES256" },

@@ -19,9 +19,7 @@ export function virtualTime():
     // A turn of the real loop, in which whatever is ready runs first.
     real.setTimeout(() => {
       turning = false;
-      const [next] = [...timers].sort(([, one], [, other]) =>
-        one.due - other.due
-      );
+      const [next] = [...timers].sort(([, one], [, other]) => one.due - other.due);
       if (next === undefined) return;
       const [id, { due, fire }] = next;
       timers.delete(id);
