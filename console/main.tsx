@@ -7,5 +7,10 @@ import { Shell } from "./shell/shell.tsx";
 import { applyTheme } from "./shell/theme.tsx";
 
 applyTheme();
-start(await readSettings());
-render(<Shell />, document.body);
+try {
+  start(await readSettings());
+  render(<Shell />, document.body);
+} catch (error) {
+  // Nobody has signed in yet: whoever sees it has just put the page there.
+  render(<p role="alert" class="wrong">The console does not start. {String(error)}</p>, document.body);
+}

@@ -88,8 +88,9 @@ export class KinoraAdmin {
   }
 
   /**
-   * Asks an endpoint, and gives what it answers. Where an answer is lost the request is sent again: one with a `key`
-   * (`newKey()`, one for each intention) is done once.
+   * Asks an endpoint, and gives what it answers. Where an answer is lost, a GET and what has a `key` (`newKey()`, one for
+   * each intention) are sent again; what has a key is done once. Other changes are not: `mayBeDone` of the error says that
+   * what they are now must be read.
    */
   async call<Name extends AdminEndpoint, Method extends AdminMethod<Name>>(
     method: Method,
@@ -134,6 +135,7 @@ export class KinoraAdmin {
           ...(body !== undefined && { body }),
         }),
       options,
+      method === "GET" || key !== undefined,
     );
   }
 }

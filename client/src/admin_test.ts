@@ -106,6 +106,51 @@ Deno.test("what has no answer is sent again with the same key", async () => {
   );
 });
 
+Deno.test("a change without a key is sent again only where it is known that it was not done", async () => {
+  const error = {
+    code: "ERR_4004",
+    message: "Later",
+    details: { policy: "writes", retry_after: 0 },
+  };
+  const body = {
+    url: "https://example.com",
+    types: ["#" as const],
+    reason: "for a test",
+  };
+  const query = { webhook_id: "a webhook", reason: "for a test" };
+  const fault = Response.json({
+    error: { code: "ERR_6003", message: "A fault" },
+  }, { status: 500 });
+  for (
+    const lost of [Response.error(), Response.json({}, { status: 503 }), fault]
+  ) {
+    const { supabase, sent } = fakeSupabase([
+      Response.json({ error }, { status: 429 }),
+      lost,
+    ]);
+    const mayBeDone = (thrown: unknown) => thrown instanceof KinoraError && thrown.mayBeDone;
+    await assert.rejects(
+      new KinoraAdmin(supabase).call("POST", "admin-webhooks", { body }),
+      mayBeDone,
+    );
+    assert.equal(sent.length, 2);
+  }
+  const { supabase, sent } = fakeSupabase([Response.error()]);
+  await assert.rejects(
+    new KinoraAdmin(supabase).call("DELETE", "admin-webhooks", { query }),
+  );
+  assert.equal(sent.length, 1);
+});
+
+Deno.test("a question is asked again, whatever became of it", async () => {
+  const { supabase, sent } = fakeSupabase([
+    Response.error(),
+    Response.json({ policies: [] }),
+  ]);
+  await new KinoraAdmin(supabase).call("GET", "admin-limits");
+  assert.equal(sent.length, 2);
+});
+
 Deno.test("a refusal is a KinoraError", async () => {
   const error = {
     code: "ERR_4006",

@@ -14,29 +14,39 @@ export interface CallOptions {
 /** Milliseconds, where a call is not told others. */
 const defaultTimeout = 60_000;
 /** Milliseconds for one answer: longer than the slowest endpoint takes, which asks Apple or a provider. */
-const answerTimeout = 30_000;
+export const answerTimeout = 30_000;
 /** Seconds between two tries at most, where the backend does not say how long to wait. */
 const longestPause = 60;
 
 /**
  * Calls `attempt` until it resolves, fails for good, or the time is over. What may be tried again is: at once after the time
  * that the backend tells, else after a random one of up to 1, 2, 4, … 60 seconds, so that those who failed together do not
- * come back together. Where the time would be over before the next try, it throws now what has failed.
+ * come back together. Where the time would be over before the next try, it throws now what has failed; and so where
+ * `mayRepeat` says no.
  */
 export async function persist<T>(
   attempt: (signal: AbortSignal) => Promise<T>,
   { signal, timeout = defaultTimeout }: CallOptions,
   limit = answerTimeout,
+  mayRepeat: () => boolean = () => true,
 ): Promise<T> {
   const end = performance.now() + timeout;
   for (let tries = 0;; tries++) {
     throwIfAborted(signal);
     try {
-      return await within(Math.min(limit, end - performance.now()), attempt, signal);
+      return await within(
+        Math.min(limit, end - performance.now()),
+        attempt,
+        signal,
+      );
     } catch (error) {
       throwIfAborted(signal);
-      if (!(error instanceof KinoraError) || error.action !== "same_key_later") throw error;
-      const seconds = toldToWait(error) ?? Math.random() * Math.min(longestPause, 2 ** tries);
+      if (
+        !(error instanceof KinoraError) || error.action !== "same_key_later" ||
+        !mayRepeat()
+      ) throw error;
+      const seconds = toldToWait(error) ??
+        Math.random() * Math.min(longestPause, 2 ** tries);
       if (performance.now() + seconds * 1000 >= end) throw error;
       await pause(seconds, signal);
     }
@@ -55,14 +65,20 @@ export async function pause(
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
     const over = new Promise<void>((resolve) => timer = setTimeout(resolve, seconds * 1000));
-    await unlessAborted(news === undefined ? over : Promise.race([over, news]), signal);
+    await unlessAborted(
+      news === undefined ? over : Promise.race([over, news]),
+      signal,
+    );
   } finally {
     clearTimeout(timer);
   }
 }
 
 /** What the promise becomes, or the signal's reason as soon as it is aborted; the promise then goes on alone. */
-export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+export async function unlessAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
   throwIfAborted(signal);
   let abort = () => {};
   const aborted = new Promise<never>((_, reject) => abort = () => reject(reasonOf(signal)));

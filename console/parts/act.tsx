@@ -1,10 +1,15 @@
 /** A button for what needs no reason, since nothing of Kinora is changed by it. */
 import { useSignal } from "@preact/signals";
 import { announce } from "./announce.ts";
-import { wordsOf } from "./words.ts";
+import { wordsOfChange } from "./words.ts";
 
-/** `title` is what it does, in full; `run` gives what is announced then. */
-export function Act({ label, title, run }: { label: string; title: string; run: () => Promise<string> }) {
+/** `title` is what it does, in full; `run` gives what is announced then; `done` reads anew what it did, or may have. */
+export function Act({ label, title, run, done }: {
+  label: string;
+  title: string;
+  run: () => Promise<string>;
+  done?: () => void;
+}) {
   const isBusy = useSignal(false);
   const wrong = useSignal<string | null>(null);
   async function act() {
@@ -13,9 +18,10 @@ export function Act({ label, title, run }: { label: string; title: string; run: 
     try {
       announce(await run());
     } catch (error) {
-      wrong.value = wordsOf(error);
+      wrong.value = wordsOfChange(error);
     }
     isBusy.value = false;
+    done?.();
   }
   return (
     <>

@@ -4,13 +4,13 @@ import { KinoraError, newKey } from "@kinora/client/admin";
 import type { ComponentChildren } from "preact";
 import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { announce } from "./announce.ts";
-import { wordsOf } from "./words.ts";
+import { lookFirst, wordsOfChange } from "./words.ts";
 
 export interface Given {
   readonly reason: string;
   /** What the fields of the dialog hold. */
   readonly form: FormData;
-  /** For an Idempotency-Key: the same until what became of the request is known. */
+  /** For an Idempotency-Key: the same, also when it is opened again, until what became of the request is known. */
   readonly key: string;
 }
 
@@ -23,9 +23,19 @@ interface ChangeProps {
   children?: ComponentChildren;
   /** Makes the change. Gives what is announced then. */
   run: (given: Given) => Promise<string>;
+  /** Reads anew what it has changed, or may have. */
+  changed: () => void;
 }
 
-export function Change({ label, title, children, run }: ChangeProps) {
+/** The keys of what was sent and may have been done, by title: whoever goes to another panel and returns finds them. */
+const open = new Map<string, string>();
+
+/** Whether nothing of what was sent under the key was done, or will be. A try before this one may have been lost. */
+const isRefused = (error: unknown) =>
+  error instanceof KinoraError && error.action !== "same_key_later" && error.status !== 401 &&
+  error.status !== 403;
+
+export function Change({ label, title, children, run, changed }: ChangeProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const key = useRef("");
   /** Counts how often it was opened, each time with fields that are new; 0 while it is closed. */
@@ -34,9 +44,9 @@ export function Change({ label, title, children, run }: ChangeProps) {
   const wrong = useSignal<string | null>(null);
   const id = useId();
 
-  function open() {
-    key.current = newKey();
-    wrong.value = null;
+  function show() {
+    key.current = open.get(title) ?? newKey();
+    wrong.value = open.has(title) ? lookFirst : null;
     opening.value++;
   }
   // Opened with its fields in it, it takes the focus to the first of them.
@@ -45,28 +55,46 @@ export function Change({ label, title, children, run }: ChangeProps) {
   }, [opening.value]);
   // Told after it was closed; by then it may have been opened again.
   function onClose() {
-    if (!dialog.current?.open) opening.value = 0;
+    if (dialog.current?.open) return;
+    // A browser that is asked twice does not ask whether it may.
+    if (isBusy.value) return dialog.current?.showModal();
+    opening.value = 0;
+    // Not before: the row that it belongs to may be gone then, and with it what is said here.
+    if (wrong.value !== null) changed();
   }
   async function submit(event: SubmitEvent) {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
     isBusy.value = true;
     wrong.value = null;
+    open.set(title, key.current);
     try {
       const done = await run({ reason: String(form.get("reason")).trim(), form, key: key.current });
+      open.delete(title);
+      isBusy.value = false;
       dialog.current?.close();
+      changed();
       announce(done);
     } catch (error) {
-      wrong.value = wordsOf(error);
-      // Without an answer it may have been done: only the same key does not do it again.
-      if (!(error instanceof KinoraError) || error.action !== "same_key_later") key.current = newKey();
+      isBusy.value = false;
+      wrong.value = wordsOfChange(error);
+      // Whoever has left hears it all the same.
+      if (dialog.current === null) announce(`${title}: ${wrong.value}`);
+      if (!isRefused(error)) return;
+      open.delete(title);
+      // What was sent under the key before may have been done: another one is for whoever has closed this, and looked.
+      if ((error as KinoraError).code !== "ERR_4011") key.current = newKey();
     }
-    isBusy.value = false;
   }
   return (
     <>
-      <button type="button" aria-label={title} onClick={open}>{label}</button>
-      <dialog ref={dialog} aria-labelledby={id} onClose={onClose}>
+      <button type="button" aria-label={title} onClick={show}>{label}</button>
+      <dialog
+        ref={dialog}
+        aria-labelledby={id}
+        onCancel={(event) => isBusy.value && event.preventDefault()}
+        onClose={onClose}
+      >
         {opening.value > 0 && (
           <form key={opening.value} onSubmit={submit}>
             <h2 id={id}>{title}</h2>
@@ -76,7 +104,7 @@ export function Change({ label, title, children, run }: ChangeProps) {
             </label>
             <p role="alert" class="wrong">{wrong}</p>
             <div class="actions">
-              <button type="button" onClick={() => dialog.current?.close()}>Cancel</button>
+              <button type="button" disabled={isBusy} onClick={() => dialog.current?.close()}>Cancel</button>
               <button type="submit" class="main" disabled={isBusy}>{label}</button>
             </div>
           </form>

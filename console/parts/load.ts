@@ -9,6 +9,8 @@ export interface Loaded<T> {
   readonly error: unknown;
   readonly isLoading: boolean;
   readonly reload: () => void;
+  /** Asks again what was asked last, which failed. */
+  readonly retry: () => void;
 }
 
 /** Asks by `load`, and anew when one of `dependencies` changes; every `interval` milliseconds where it is given. */
@@ -17,7 +19,11 @@ export function useLoaded<T>(
   dependencies: readonly unknown[] = [],
   interval?: number,
 ): Loaded<T> {
-  const state = useSignal<Omit<Loaded<T>, "reload">>({ value: undefined, error: null, isLoading: true });
+  const state = useSignal<Omit<Loaded<T>, "reload" | "retry">>({
+    value: undefined,
+    error: null,
+    isLoading: true,
+  });
   const running = useRef(new AbortController());
   const reload = useCallback(async () => {
     running.current.abort();
@@ -33,16 +39,17 @@ export function useLoaded<T>(
   useEffect(() => {
     state.value = { value: undefined, error: null, isLoading: true };
     void reload();
-    // What nobody looks at is not asked for.
+    // What nobody looks at is not asked for, and nothing goes from under a dialog that is open.
+    const isUnseen = () => document.hidden || document.querySelector("dialog[open]") !== null;
     const timer = interval === undefined
       ? undefined
-      : setInterval(() => document.hidden || state.value.isLoading || void reload(), interval);
+      : setInterval(() => isUnseen() || state.value.isLoading || void reload(), interval);
     return () => {
       clearInterval(timer);
       running.current.abort();
     };
   }, [reload]);
-  return { ...state.value, reload };
+  return { ...state.value, reload, retry: reload };
 }
 
 export interface LoadedPages<Page> extends Loaded<Page[]> {
@@ -87,7 +94,8 @@ export function usePages<Page extends { next_cursor: string | null }>(
     value,
     error: first.error ?? further.value.error,
     isLoading: first.isLoading || further.value.isLoading,
-    reload: further.value.error === null ? first.reload : more,
+    reload: first.reload,
+    retry: first.error === null && further.value.error !== null ? more : first.reload,
     ...(cursor !== null && { more }),
   };
 }

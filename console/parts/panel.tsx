@@ -15,12 +15,12 @@ interface PanelProps<T> {
 }
 
 export function Panel<T>({ title, loaded, empty, controls, children }: PanelProps<T>) {
-  const { value, error, isLoading, reload } = loaded;
+  const { value, error, isLoading, retry } = loaded;
   return (
     <Part title={title} controls={controls} isBusy={isLoading}>
       {error !== null && (
         <p role="alert" class="wrong">
-          {wordsOf(error)} <button type="button" onClick={reload}>Try again</button>
+          {wordsOf(error)} <button type="button" onClick={retry}>Try again</button>
         </p>
       )}
       {value !== undefined && (empty?.when(value) ? <p class="empty">{empty.say}</p> : children(value))}

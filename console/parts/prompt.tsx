@@ -2,7 +2,14 @@
 import { call } from "../session/session.ts";
 import { Change } from "./change.tsx";
 
-export function ReadPrompt({ jobId, read }: { jobId: string; read: (prompt: string | null) => void }) {
+interface ReadPromptProps {
+  jobId: string;
+  read: (prompt: string | null) => void;
+  /** Reads anew where it is shown that somebody has read it. */
+  changed?: () => void;
+}
+
+export function ReadPrompt({ jobId, read, changed = () => {} }: ReadPromptProps) {
   return (
     <Change
       label="Read the prompt"
@@ -10,8 +17,9 @@ export function ReadPrompt({ jobId, read }: { jobId: string; read: (prompt: stri
       run={async ({ reason }) => {
         const { prompt } = await call("POST", "admin-jobs", { body: { job_id: jobId, reason } });
         read(prompt);
-        return "The prompt is shown, and that you read it is written down.";
+        return `The prompt of the job ${jobId} is shown, and that you read it is written down.`;
       }}
+      changed={changed}
     >
       <p>What a user wrote is private. That you read it is written down with your reason.</p>
     </Change>

@@ -10,6 +10,16 @@ export function wordsOf(error: unknown): string {
   })`;
 }
 
+/** As wordsOf, of a change. */
+export function wordsOfChange(error: unknown): string {
+  if (!(error instanceof KinoraError)) return wordsOf(error);
+  // Of one that says that its key was used, an earlier request may.
+  const mayBeDone = error.mayBeDone || error.code === "ERR_4011";
+  return mayBeDone ? `${wordsOf(error)} ${lookFirst}` : wordsOf(error);
+}
+
+export const lookFirst = "What was sent may have been done: close this, and look before you do it again.";
+
 function whyOf(error: KinoraError): string {
   if (error.code === "ERR_4008") {
     return error.details.fields.map(({ path, message }) => ` ${path}: ${message}.`).join("");

@@ -2,15 +2,26 @@
 import { signal } from "@preact/signals";
 import { createClient, isAuthRetryableFetchError, type SupabaseClient } from "@supabase/supabase-js";
 import { KinoraAdmin, KinoraError } from "@kinora/client/admin";
+import { wordsOf } from "../parts/words.ts";
 import type { Settings } from "../settings.ts";
 
 export type Session =
   | { readonly at: "start" }
   | { readonly at: "sign-in"; readonly why?: string }
-  | { readonly at: "second-factor"; readonly factorId: string; readonly email: string }
-  | { readonly at: "refused"; readonly email: string; readonly why: "no second factor" | "no admin" }
-  | { readonly at: "unreachable" }
+  | { readonly at: "second-factor"; readonly factors: readonly Factor[]; readonly email: string }
+  | {
+    readonly at: "refused";
+    readonly email: string;
+    readonly why: "no second factor" | "no admin" | "banned";
+  }
+  | { readonly at: "unreachable"; readonly why: string }
   | { readonly at: "admin"; readonly email: string };
+
+/** An authenticator app, by the name that its user has given it, if any. */
+export interface Factor {
+  readonly id: string;
+  readonly friendly_name?: string;
+}
 
 export const session = signal<Session>({ at: "start" });
 
@@ -56,10 +67,9 @@ export async function goOn(): Promise<void> {
   if (level?.currentLevel !== "aal2") {
     const { data: factors, error } = await supabase.auth.mfa.listFactors();
     if (error !== null) return stop(error);
-    const factor = factors.totp[0];
-    session.value = factor === undefined
+    session.value = factors.totp.length === 0
       ? { at: "refused", email, why: "no second factor" }
-      : { at: "second-factor", factorId: factor.id, email };
+      : { at: "second-factor", factors: factors.totp, email };
     return;
   }
   try {
@@ -67,9 +77,9 @@ export async function goOn(): Promise<void> {
     session.value = { at: "admin", email };
   } catch (error) {
     if (isEnd(error)) leave("The session has ended");
-    else if (error instanceof KinoraError && error.code === "ERR_4006") {
-      session.value = { at: "refused", email, why: "no admin" };
-    } else session.value = { at: "unreachable" };
+    else if (isRefusal(error)) {
+      session.value = { at: "refused", email, why: error.code === "ERR_4017" ? "banned" : "no admin" };
+    } else session.value = { at: "unreachable", why: wordsOf(error) };
   }
 }
 
@@ -97,7 +107,7 @@ export async function signOut(): Promise<void> {
 
 /** Shows why whoever wants to sign in gets no further: Auth cannot be reached, or there is no session. */
 function stop(error: unknown): void {
-  if (isAuthRetryableFetchError(error)) session.value = { at: "unreachable" };
+  if (isAuthRetryableFetchError(error)) session.value = { at: "unreachable", why: "Kinora does not answer." };
   else if (error !== null) leave("The session has ended");
   else session.value = { at: "sign-in" };
 }
@@ -108,14 +118,18 @@ function leave(why: string): void {
 }
 
 const isEnd = (error: unknown) => error instanceof KinoraError && error.status === 401;
+/** Of the admin, and not of what they asked for. */
+const isRefusal = (error: unknown): error is KinoraError =>
+  error instanceof KinoraError && (error.code === "ERR_4006" || error.code === "ERR_4017");
 
-/** As `call` of KinoraAdmin. Where the session has ended, the sign-in is shown at once. */
+/** As `call` of KinoraAdmin. Where the session has ended, or whose it is is no admin any more, that is shown at once. */
 export const call: KinoraAdmin["call"] = async (method, endpoint, ...rest) => {
   const [request, options] = rest as [never, object?];
   try {
     return await opened().admin.call(method, endpoint, ...[request, { timeout, ...options }] as never);
   } catch (error) {
     if (isEnd(error)) leave("The session has ended");
+    else if (isRefusal(error)) await goOn();
     throw error;
   }
 };

@@ -67,15 +67,26 @@ function Password({ why }: { why?: string | undefined }) {
   );
 }
 
-function SecondFactor({ factorId, email }: Extract<Session, { at: "second-factor" }>) {
+function SecondFactor({ factors, email }: Extract<Session, { at: "second-factor" }>) {
   const admin = settings().local?.admin;
   return (
     <Form
       title="Second factor"
       action="Go on"
-      submit={(form) => proveSecondFactor(factorId, String(form.get("code")).replaceAll(" ", ""))}
+      submit={(form) =>
+        proveSecondFactor(String(form.get("factor")), String(form.get("code")).replaceAll(" ", ""))}
     >
       <p>{email}</p>
+      {factors.length === 1 ? <input type="hidden" name="factor" value={factors[0]?.id} /> : (
+        <label>
+          Authenticator app
+          <select name="factor">
+            {factors.map(({ id, friendly_name }, index) => (
+              <option key={id} value={id}>{friendly_name || `The app ${index + 1}`}</option>
+            ))}
+          </select>
+        </label>
+      )}
       <label>
         The code of your authenticator app
         <input
@@ -103,6 +114,7 @@ function SecondFactor({ factorId, email }: Extract<Session, { at: "second-factor
 const refusals = {
   "no second factor": "Your account has no second factor. Enrol one, then sign in again.",
   "no admin": "Your account is no admin's. Whoever operates Kinora can make you one.",
+  "banned": "Your account is banned.",
 };
 
 function Refused({ email, why }: Extract<Session, { at: "refused" }>) {
@@ -116,11 +128,11 @@ function Refused({ email, why }: Extract<Session, { at: "refused" }>) {
   );
 }
 
-function Unreachable() {
+function Unreachable({ why }: { why: string }) {
   return (
     <div class="gate">
-      <h1>Kinora does not answer</h1>
-      <p role="alert">Your session is kept.</p>
+      <h1>Not now</h1>
+      <p role="alert">{why} Your session is kept.</p>
       <button type="button" class="main" onClick={goOn}>Try again</button>
     </div>
   );
@@ -134,7 +146,7 @@ export function SignIn() {
       {now.at === "sign-in" && <Password key={now.why} why={now.why} />}
       {now.at === "second-factor" && <SecondFactor {...now} />}
       {now.at === "refused" && <Refused {...now} />}
-      {now.at === "unreachable" && <Unreachable />}
+      {now.at === "unreachable" && <Unreachable why={now.why} />}
     </main>
   );
 }

@@ -6,7 +6,7 @@ export type Span = keyof typeof spans;
 
 export function span(): Span {
   const { span: chosen = "" } = route.value.chosen;
-  return chosen in spans ? chosen as Span : "hour";
+  return Object.hasOwn(spans, chosen) ? chosen as Span : "hour";
 }
 
 export function TimeRange() {

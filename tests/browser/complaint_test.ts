@@ -101,10 +101,13 @@ browserTest(
     await page.getByRole("button", { name: `Refund the user ${user.id}` }).click();
     const dialog = page.getByRole("dialog");
     await dialog.getByText("the 4 credits that it holds come back by themselves").waitFor();
+    await dialog.getByRole("link", { name: user.id }).waitFor();
     assert.equal(await dialog.getByLabel("Credits").inputValue(), "4");
     await dialog.getByLabel("Reason").fill("It has been stuck since noon");
     await dialog.getByRole("button", { name: "Refund" }).click();
-    await page.getByRole("status").getByText("Refunded 4 credits. The balance is 10.").waitFor();
+    await page.getByRole("status").getByText(
+      `Refunded 4 credits to the user ${user.id}. Their balance is 10.`,
+    ).waitFor();
 
     await facts.getByRole("link", { name: user.id }).click();
     const statement = page.getByRole("region", { name: "Statement" }).first();
@@ -126,7 +129,7 @@ browserTest(
     await change(page, `Keep as evidence what there is of the user ${user.id}`, "Keep as evidence", {
       Reason: "The police asked",
     });
-    await page.getByText("kept as evidence").waitFor();
+    await page.getByText("kept as evidence", { exact: true }).waitFor();
     await change(page, `Lift the hold on the user ${user.id}`, "Lift the hold", {
       Reason: "They asked no more",
     });
@@ -179,6 +182,9 @@ browserTest("a job's video plays, its prompt is read with a reason, and it is re
   await told.getByText("Refunded 3 credits.").waitFor();
   await page.getByText("refunded", { exact: true }).waitFor();
   assert.equal(await page.getByRole("button", { name: /^Refund/ }).count(), 0);
+  // What the hold has taken is not given back by the capture.
+  const amounts = await page.getByRole("table", { name: "Postings" }).getByRole("row").allTextContents();
+  assert.match(amounts.join("\n"), /hold-46.*\ncapture––.*\nrefund39/);
   const words = await told.getByRole("listitem").locator("span").allTextContents();
   const order = [
     "Accepted: ",

@@ -40,7 +40,7 @@ browserTest("where Kinora is away a panel says so, and shows what there is when 
   await dialog.getByRole("alert").getByText("Kinora does not answer").waitFor();
   await dialog.getByRole("button", { name: "Cancel" }).click();
   await page.reload();
-  await page.getByRole("heading", { name: "Kinora does not answer" }).waitFor();
+  await page.getByRole("alert").getByText("Kinora does not answer").waitFor();
   await tested.backend.stack.functions.start();
   await page.getByRole("button", { name: "Try again" }).click();
   await row.waitFor();

@@ -117,6 +117,62 @@ browserTest("a session that has ended leaves at once", async () => {
   assert.equal(await page.evaluate(() => sessionStorage.getItem("kinora.console")), null);
 });
 
+browserTest("an admin who is none any more, or is banned, sees that at once, and nothing else", async () => {
+  const { sql } = tested.backend.database;
+  const admin = await tested.makeAdmin();
+  await using visit = await tested.openAsAdmin("#/limits", { admin, expected: /Failed to load resource/ });
+  const { page } = visit;
+  await page.getByRole("button", { name: "Change the limit replays" }).click();
+  await page.getByRole("dialog").getByLabel("Reason").fill("Nobody may do this");
+  await sql`select ops.remove_admin(${admin.id})`;
+  await page.getByRole("dialog").getByRole("button", { name: "Change" }).click();
+  await page.getByRole("alert").getByText("no admin's").waitFor();
+  assert.equal(await page.getByRole("navigation").count(), 0);
+  await sql`select accounts.set_banned(${admin.id}, true)`;
+  await page.reload();
+  await page.getByRole("alert").getByText("Your account is banned").waitFor();
+});
+
+browserTest("whoever is to wait is told so, and a page without its settings says what it lacks", async () => {
+  await using visit = await tested.openAsAdmin("#/limits", { expected: /Failed to load resource/ });
+  const { page } = visit;
+  const error = { code: "ERR_4004", message: "Too many requests.", details: { retry_after: 60 } };
+  const headers = { "access-control-allow-origin": "*" };
+  await page.route(
+    "**/functions/v1/admin-limits",
+    (route) => route.fulfill({ status: 429, headers, json: { error } }),
+  );
+  await page.reload();
+  await page.getByRole("alert").getByText("Too many requests. (ERR_4004) Your session is kept.").waitFor();
+  await page.route("**/settings.json", (route) => route.fulfill({ status: 404 }));
+  await page.reload();
+  await page.getByRole("alert").getByText("settings.json was answered with 404").waitFor();
+});
+
+browserTest("of two authenticator apps either one is asked for", async () => {
+  const admin = await tested.makeAdmin();
+  const { auth } = newClient(tested.backend.stack);
+  await auth.signInWithPassword(admin);
+  const { data: factors } = await auth.mfa.listFactors();
+  const prove = async (factorId: string, secret: string) =>
+    await auth.mfa.challengeAndVerify({ factorId, code: totpCode(secret, Date.now()) });
+  await prove(factors?.totp[0]?.id ?? "", admin.totpSecret);
+  const { data: other } = await auth.mfa.enroll({ factorType: "totp", friendlyName: "My phone" });
+  await prove(other?.id ?? "", other?.totp.secret ?? "");
+  await using visit = await tested.open("#/limits");
+  const { page } = visit;
+  await signInByHand(page, admin);
+  await page.getByRole("combobox", { name: "Authenticator app" }).selectOption("My phone");
+  await page.getByLabel("The code of your").fill(totpCode(other?.totp.secret ?? "", Date.now()));
+  await page.getByRole("button", { name: "Go on" }).click();
+  await page.getByRole("heading", { name: "Rate limits" }).waitFor();
+});
+
+browserTest("a span that there is not is the first of those there are", async () => {
+  await using visit = await tested.openAsAdmin("#/overview?span=toString");
+  await visit.page.getByRole("radio", { name: "1 hour" }).and(visit.page.locator(":checked")).waitFor();
+});
+
 for (const colorScheme of ["light", "dark"] as const) {
   browserTest(`axe finds no serious fault in ${colorScheme}, narrow or wide`, async () => {
     const admin = await tested.makeAdmin();

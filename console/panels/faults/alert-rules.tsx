@@ -86,9 +86,9 @@ function ChangeRule({ rule, done }: { rule: Rule; done: () => void }) {
             reason,
           },
         });
-        done();
         return `The rule ${rule.rule} is changed, and counts from the next minute on.`;
       }}
+      changed={done}
     >
       <p>{rule.what}.</p>
       {/* A bound that is there can be moved, and not taken away. */}

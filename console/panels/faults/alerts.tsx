@@ -107,9 +107,9 @@ function State({ alert: { alert_id, rule, subject, acknowledged_at, resolved_at 
       title={`Acknowledge the alert ${rule} of ${subject}`}
       run={async ({ reason }) => {
         await call("PATCH", "admin-alerts", { body: { alert_id, acknowledged: true, reason } });
-        changed();
         return `Nothing more is told of ${rule} of ${subject} before it is over.`;
       }}
+      changed={changed}
     />
   );
 }

@@ -165,9 +165,9 @@ function Decide({ of: { case_id, job_id, status }, decided }: { of: Case; decide
             reason,
           },
         });
-        decided();
         return `The case is ${decidedCase.status}.`;
       }}
+      changed={decided}
     >
       <ChoiceField
         label="Decision"

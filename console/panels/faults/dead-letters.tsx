@@ -67,9 +67,9 @@ function Replay({ task: { task_id, kind }, replayed }: { task: Task; replayed: (
       title={`Replay ${kind} ${task_id}`}
       run={async ({ reason }) => {
         await call("POST", "admin-queue", { body: { task_id, reason } });
-        replayed();
         return `${kind} ${task_id} is tried again, from its first attempt.`;
       }}
+      changed={replayed}
     />
   );
 }

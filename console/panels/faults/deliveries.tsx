@@ -88,9 +88,9 @@ function SendAgain({ delivery: { delivery_id, type, event_id }, sent }: {
       title={`Send again ${type} ${event_id}`}
       run={async () => {
         await call("POST", "admin-webhook-deliveries", { body: { delivery_id } });
-        sent();
         return `${type} is on its way again.`;
       }}
+      done={sent}
     />
   );
 }

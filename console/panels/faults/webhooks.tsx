@@ -55,10 +55,7 @@ export function Webhooks() {
   const loaded = useLoaded((signal) => call("GET", "admin-webhooks", {}, { signal }));
   const secret = useSignal<Secret | null>(null);
   const { webhook_id: chosen } = route.value.chosen;
-  const keep = (given: Secret) => {
-    secret.value = given;
-    loaded.reload();
-  };
+  const keep = (given: Secret) => void (secret.value = given);
   return (
     <>
       {secret.value && <ShownOnce {...secret.value} close={() => secret.value = null} />}
@@ -66,7 +63,7 @@ export function Webhooks() {
         title="Servers that are told"
         loaded={loaded}
         empty={{ when: ({ webhooks }) => webhooks.length === 0, say: "No server is told anything." }}
-        controls={<CreateWebhook created={keep} />}
+        controls={<CreateWebhook given={keep} done={loaded.reload} />}
       >
         {({ webhooks }) => (
           <Table
@@ -153,9 +150,9 @@ function Changes({ webhook, done, given }: {
               reason,
             },
           });
-          done();
           return `The webhook ${url} is changed.`;
         }}
+        changed={done}
       >
         <WebhookFields url={url} types={webhook.types} />
         <CheckField label="Told" name="is_enabled" value={is_enabled} />
@@ -170,6 +167,7 @@ function Changes({ webhook, done, given }: {
           if (secret !== undefined) given({ url, secret });
           return `The webhook ${url} has a new secret.`;
         }}
+        changed={done}
       >
         <p>For another 24 hours messages are signed by the one before, too.</p>
       </Change>
@@ -178,9 +176,9 @@ function Changes({ webhook, done, given }: {
         title={`Delete the webhook ${url}`}
         run={async ({ reason }) => {
           await call("DELETE", "admin-webhooks", { query: { webhook_id, reason } });
-          done();
           return `The webhook ${url} is deleted.`;
         }}
+        changed={done}
       >
         <p>What waits for it is told to nobody.</p>
       </Change>
@@ -188,7 +186,7 @@ function Changes({ webhook, done, given }: {
   );
 }
 
-function CreateWebhook({ created }: { created: (secret: Secret) => void }) {
+function CreateWebhook({ given, done }: { given: (secret: Secret) => void; done: () => void }) {
   return (
     <Change
       label="Create"
@@ -197,9 +195,10 @@ function CreateWebhook({ created }: { created: (secret: Secret) => void }) {
         const { url, secret } = await call("POST", "admin-webhooks", {
           body: { url: textOf(form, "url"), types: inOrder(form.getAll("types")), reason },
         });
-        created({ url, secret });
+        given({ url, secret });
         return `The webhook ${url} is created.`;
       }}
+      changed={done}
     >
       <WebhookFields url="" types={[]} />
     </Change>

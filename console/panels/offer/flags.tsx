@@ -95,9 +95,9 @@ function ChangeFlag({ flag, changed: done }: { flag: Flag; changed: () => void }
             }),
           },
         });
-        done();
         return `${flag.key} is ${is_enabled ? "on" : "off"}.`;
       }}
+      changed={done}
     >
       <CheckField label="On" name="is_enabled" value={flag.is_enabled} />
       {!flag.is_switch && (

@@ -63,9 +63,9 @@ function ChangeLimit({ policy: { policy, max_hits, window_seconds }, changed }: 
             reason,
           },
         });
-        changed();
         return `${policy} admits ${numberOf(limit.admits)} within ${durationOf(limit.window_seconds)}.`;
       }}
+      changed={changed}
     >
       <label>
         At most{" "}

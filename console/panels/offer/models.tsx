@@ -72,9 +72,9 @@ function ChangeModel({ model: { id, name, is_available }, changed }: {
         await call("PATCH", "admin-models", {
           body: { model_id: id, is_available: !is_available, reason },
         });
-        changed();
         return `${name} is ${is_available ? "not offered any more" : "offered"}.`;
       }}
+      changed={changed}
     >
       <p>
         {is_available

@@ -136,11 +136,11 @@ function AddProduct({ productId = "", kind = "consumable", done }: {
             reason,
           },
         });
-        done();
         return `${product.product_id} gives ${
           creditsOf(product.credits)
         }. What waits for it is credited within seconds.`;
       }}
+      changed={done}
     >
       <TextField label="Id in App Store Connect" name="product_id" value={productId} />
       <ProductFields
@@ -182,9 +182,9 @@ function ChangeProduct({ product, kind = product.kind, done }: {
             reason,
           },
         });
-        done();
         return `${product_id} is changed.`;
       }}
+      changed={done}
     >
       <ProductFields {...product} kind={kind} />
     </Change>

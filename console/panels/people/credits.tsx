@@ -26,9 +26,11 @@ export function Refund({ userId, jobId, amount, changed, children }: {
           body: { user_id: userId, amount: credits, reason, ...(jobId !== undefined && { job_id: jobId }) },
           key,
         });
-        changed();
-        return `Refunded ${creditsOf(credits)}. The balance is ${numberOf(new_balance)}.`;
+        return `Refunded ${creditsOf(credits)} to the user ${userId}. Their balance is ${
+          numberOf(new_balance)
+        }.`;
       }}
+      changed={changed}
     >
       {children}
       <label>
@@ -57,9 +59,11 @@ export function Adjust({ userId, changed }: { userId: string; changed: () => voi
           body: { user_id: userId, amount, reason },
           key,
         });
-        changed();
-        return `Adjusted by ${creditsOf(amount)}. The balance is ${numberOf(new_balance)}.`;
+        return `Adjusted the user ${userId} by ${creditsOf(amount)}. Their balance is ${
+          numberOf(new_balance)
+        }.`;
       }}
+      changed={changed}
     >
       <label>
         Credits, negative to take them away

@@ -95,14 +95,9 @@ function Facts({ story, changed }: { story: Story; changed: () => void }) {
         )}
       </dl>
       <div class="actions">
-        <ReadPrompt
-          jobId={job.job_id}
-          read={(text) => {
-            prompt.value = { text };
-            changed();
-          }}
-        />
-        {isCompleted && isRefunded ? <Status>refunded</Status> : (
+        <ReadPrompt jobId={job.job_id} read={(text) => prompt.value = { text }} changed={changed} />
+        {isRefunded && <Status>refunded</Status>}
+        {!(isCompleted && isRefunded) && (
           <Refund
             userId={job.user_id}
             amount={held}
@@ -113,7 +108,8 @@ function Facts({ story, changed }: { story: Story; changed: () => void }) {
               <p>
                 It has no video, so the {creditsOf(held)} that it{" "}
                 {job.completed_at === null ? "holds come" : "held came"}{" "}
-                back by themselves. What you give is given beside them, to the user.
+                back by themselves. What you give is given beside them, to the user{" "}
+                <UserLink id={job.user_id} />: whether somebody has given it already, their page tells.
               </p>
             )}
           </Refund>
@@ -149,11 +145,17 @@ function Lists(story: Story) {
         rowKey={({ id }) => id}
         columns={[
           { title: "Kind", cell: ({ kind }) => kind },
-          { title: "Credits", isNumber: true, cell: ({ amount }) => numberOf(amount) },
+          {
+            title: "Credits",
+            isNumber: true,
+            // What the hold has taken is only kept.
+            cell: ({ kind, amount }) => kind === "capture" ? "–" : numberOf(amount),
+          },
           {
             title: "Balance after",
             isNumber: true,
-            cell: ({ balance_after }) => balance_after === null ? "–" : numberOf(balance_after),
+            cell: ({ kind, balance_after }) =>
+              kind === "capture" || balance_after === null ? "–" : numberOf(balance_after),
           },
           { title: "At", cell: ({ created_at }) => <Time at={created_at} /> },
           { title: "Transfer", cell: ({ id }) => <span class="id">{id}</span> },

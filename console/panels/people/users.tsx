@@ -102,20 +102,20 @@ const actions: Record<Action, { label: string; title: string; done: string; abou
   ban: {
     label: "Ban",
     title: "Ban the user",
-    done: "The user is banned.",
+    done: "is banned",
     about: "Their sessions end, and they make no more videos. What was accepted goes on.",
   },
-  unban: { label: "Unban", title: "Unban the user", done: "The user is not banned any more.", about: "" },
+  unban: { label: "Unban", title: "Unban the user", done: "is not banned any more", about: "" },
   hold: {
     label: "Keep as evidence",
     title: "Keep as evidence what there is of the user",
-    done: "The user's data are kept.",
+    done: "is kept as evidence",
     about: "What they delete is hidden, and kept, until the hold is lifted. They are not told.",
   },
   lift_hold: {
     label: "Lift the hold",
     title: "Lift the hold on the user",
-    done: "The hold is lifted.",
+    done: "is not kept as evidence any more",
     about: "",
   },
 };
@@ -134,9 +134,9 @@ function Decide({ of: { user, legal_hold }, changed }: { of: Administered; chang
             title={`${title} ${user.user_id}`}
             run={async ({ reason }) => {
               await call("POST", "admin-users", { body: { user_id: user.user_id, action, reason } });
-              changed();
-              return done;
+              return `The user ${user.user_id} ${done}.`;
             }}
+            changed={changed}
           >
             {about !== "" && <p>{about}</p>}
           </Change>
