@@ -53,30 +53,35 @@ export class Calls {
     const language = options.language ?? this.#language;
     let mayBeDone = false;
     let isOpen = false;
-    return await persist(async (signal) => {
-      mayBeDone ||= isOpen;
-      const once = async (session: Session | null) => {
-        isOpen = true;
-        const answer = await attempt(this.#api, {
-          signal,
-          headers: {
-            ...(session && { Authorization: `Bearer ${session.token}` }),
-            ...(language !== undefined && { "Accept-Language": language }),
-          },
-        });
-        const failure = answer.response.ok ? null : failureOf(answer.response, answer.error);
-        isOpen = failure?.mayBeDone ?? false;
-        return { data: answer.data, failure };
-      };
-      const session = await currentSession(this.#supabase);
-      let { data, failure } = await once(session);
-      if (failure?.code === "ERR_4005" && session !== null && !(mayBeDone && doneAs === "ERR_4005")) {
-        const renewed = await renewedSession(this.#supabase, session.token);
-        if (renewed !== null) ({ data, failure } = await once(renewed));
-      }
-      if (failure === null || mayBeDone && failure.code === doneAs) return data;
-      throw failure;
-    }, options, answerTimeout, () => isRepeatable || !isOpen);
+    return await persist(
+      async (signal) => {
+        mayBeDone ||= isOpen;
+        const once = async (session: Session | null) => {
+          isOpen = true;
+          const answer = await attempt(this.#api, {
+            signal,
+            headers: {
+              ...(session && { Authorization: `Bearer ${session.token}` }),
+              ...(language !== undefined && { "Accept-Language": language }),
+            },
+          });
+          const failure = answer.response.ok ? null : failureOf(answer.response, answer.error);
+          isOpen = failure?.mayBeDone ?? false;
+          return { data: answer.data, failure };
+        };
+        const session = await currentSession(this.#supabase);
+        let { data, failure } = await once(session);
+        if (failure?.code === "ERR_4005" && session !== null && !(mayBeDone && doneAs === "ERR_4005")) {
+          const renewed = await renewedSession(this.#supabase, session.token);
+          if (renewed !== null) ({ data, failure } = await once(renewed));
+        }
+        if (failure === null || mayBeDone && failure.code === doneAs) return data;
+        throw failure;
+      },
+      options,
+      answerTimeout,
+      () => isRepeatable || !isOpen,
+    );
   }
 }
 
