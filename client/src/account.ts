@@ -19,51 +19,31 @@ export class Account {
    * Makes a guest a part of this user, who has an account of their own: what the guest has is theirs. For the guest's access
    * token, which must be new: refresh the guest's session before.
    */
-  async merge(
-    guestToken: string,
-    options?: CallOptions,
-  ): Promise<Schemas["MergedGuest"]> {
+  async merge(guestToken: string, options?: CallOptions): Promise<Schemas["MergedGuest"]> {
     const body = { guest_token: guestToken };
-    return await this.#calls.call(
-      (api, init) => api.POST("/merge-guest", { ...init, body }),
-      options,
-    );
+    return await this.#calls.call((api, init) => api.POST("/merge-guest", { ...init, body }), options);
   }
 
   /** Where the user is signed in. */
-  async sessions(
-    options?: CallOptions,
-  ): Promise<Schemas["GetSessionsResponse"]["sessions"]> {
-    const { sessions } = await this.#calls.call(
-      (api, init) => api.GET("/sessions", init),
-      options,
-    );
+  async sessions(options?: CallOptions): Promise<Schemas["GetSessionsResponse"]["sessions"]> {
+    const { sessions } = await this.#calls.call((api, init) => api.GET("/sessions", init), options);
     return sessions;
   }
 
   /** Ends one of the user's sessions. */
   async endSession(sessionId: string, options?: CallOptions): Promise<void> {
     const query = { session_id: sessionId };
-    await this.#calls.call(
-      (api, init) => api.DELETE("/sessions", { ...init, params: { query } }),
-      options,
-    );
+    await this.#calls.call((api, init) => api.DELETE("/sessions", { ...init, params: { query } }), options);
   }
 
   /** Ends all of the user's sessions but this one. */
   async endOtherSessions(options?: CallOptions): Promise<void> {
     const query = { others: "true" } as const;
-    await this.#calls.call(
-      (api, init) => api.DELETE("/sessions", { ...init, params: { query } }),
-      options,
-    );
+    await this.#calls.call((api, init) => api.DELETE("/sessions", { ...init, params: { query } }), options);
   }
 
   async profile(options?: CallOptions): Promise<Schemas["Profile"]> {
-    return await this.#calls.call(
-      (api, init) => api.GET("/user-profile", init),
-      options,
-    );
+    return await this.#calls.call((api, init) => api.GET("/user-profile", init), options);
   }
 
   /** Changes what is named, and nothing else. */
@@ -82,10 +62,7 @@ export class Account {
    * ERR_4004 where today's is there already.
    */
   async export(options?: CallOptions): Promise<Schemas["AccountExport"]> {
-    return await this.#calls.call(
-      (api, init) => api.POST("/user-export", init),
-      options,
-    );
+    return await this.#calls.call((api, init) => api.POST("/user-export", init), options);
   }
 
   /**
@@ -94,9 +71,7 @@ export class Account {
    * the person ends it at Apple's; null where the answer was lost, and the account is closed.
    */
   async close(
-    { appleAuthorizationCode, ...options }: CallOptions & {
-      appleAuthorizationCode?: string;
-    } = {},
+    { appleAuthorizationCode, ...options }: CallOptions & { appleAuthorizationCode?: string } = {},
   ): Promise<Schemas["ClosedAccount"] | null> {
     const body = appleAuthorizationCode === undefined
       ? {}

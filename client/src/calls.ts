@@ -22,10 +22,7 @@ export interface Answer<Data> {
 }
 
 /** A request of a client that is generated from the API, made with what `init` has. */
-export type Attempt<Data> = (
-  api: Client<paths>,
-  init: Init,
-) => Promise<Answer<Data>>;
+export type Attempt<Data> = (api: Client<paths>, init: Init) => Promise<Answer<Data>>;
 
 export class Calls {
   readonly #supabase: Supabase;
@@ -35,18 +32,11 @@ export class Calls {
   constructor(supabase: Supabase, language: string | undefined) {
     this.#supabase = supabase;
     this.#language = language;
-    this.#api = createClient<paths>({
-      baseUrl,
-      fetch: (request) => send(supabase, request),
-    });
+    this.#api = createClient<paths>({ baseUrl, fetch: (request) => send(supabase, request) });
   }
 
   /** What is answered to `attempt`, which is called for each try; `isRepeatable` as for `send`. */
-  async call<Data>(
-    attempt: Attempt<Data>,
-    options?: CallOptions,
-    isRepeatable?: boolean,
-  ): Promise<Data> {
+  async call<Data>(attempt: Attempt<Data>, options?: CallOptions, isRepeatable?: boolean): Promise<Data> {
     return await this.send(attempt, options, undefined, isRepeatable) as Data;
   }
 
@@ -81,16 +71,11 @@ export class Calls {
         };
         const session = await currentSession(this.#supabase);
         let { data, failure } = await once(session);
-        if (
-          failure?.code === "ERR_4005" && session !== null &&
-          !(mayBeDone && doneAs === "ERR_4005")
-        ) {
+        if (failure?.code === "ERR_4005" && session !== null && !(mayBeDone && doneAs === "ERR_4005")) {
           const renewed = await renewedSession(this.#supabase, session.token);
           if (renewed !== null) ({ data, failure } = await once(renewed));
         }
-        if (failure === null || mayBeDone && failure.code === doneAs) {
-          return data;
-        }
+        if (failure === null || mayBeDone && failure.code === doneAs) return data;
         throw failure;
       },
       options,
@@ -107,9 +92,7 @@ export type Query<Path extends keyof paths> = paths[Path] extends { get: { param
 
 /** The items of all pages. `page` is called with the cursor of the next one, and gives its items and the cursor after it. */
 export async function* pages<Item>(
-  page: (
-    cursor: { cursor?: string },
-  ) => Promise<[items: Item[], next: string | null]>,
+  page: (cursor: { cursor?: string }) => Promise<[items: Item[], next: string | null]>,
 ): AsyncGenerator<Item, void, undefined> {
   let cursor: { cursor?: string } = {};
   for (;;) {

@@ -8,8 +8,7 @@ type Schemas = components["schemas"];
 export type ErrorCode = Schemas["ErrorCode"];
 /** What `details` holds, by code; nothing for those that are not named. */
 export type ErrorDetails = Schemas["ErrorDetails"];
-type DetailsOf<Code> = Code extends keyof ErrorDetails ? ErrorDetails[Code]
-  : Record<string, unknown>;
+type DetailsOf<Code> = Code extends keyof ErrorDetails ? ErrorDetails[Code] : Record<string, unknown>;
 /** What the app does next, in the words of the guide. */
 export type Action = (typeof actions)[ErrorCode];
 
@@ -39,10 +38,7 @@ export class FailureOf<Code extends ErrorCode | null> extends Error {
   readonly action: Action;
 
   constructor(failed: Failed<Code>) {
-    super(
-      failed.message,
-      "cause" in failed ? { cause: failed.cause } : undefined,
-    );
+    super(failed.message, "cause" in failed ? { cause: failed.cause } : undefined);
     this.code = failed.code;
     this.details = failed.details;
     this.status = failed.status;
@@ -52,15 +48,12 @@ export class FailureOf<Code extends ErrorCode | null> extends Error {
 
   /** Whether what was asked for may have been done all the same: after a fault, as without an answer, nobody knows. */
   get mayBeDone(): boolean {
-    return this.action === "same_key_later" &&
-      (this.code?.startsWith("ERR_6") ?? true);
+    return this.action === "same_key_later" && (this.code?.startsWith("ERR_6") ?? true);
   }
 }
 
 /** What a call throws, but for the reason of an AbortSignal of the app. */
-export type KinoraError =
-  | { [Code in ErrorCode]: FailureOf<Code> }[ErrorCode]
-  | FailureOf<null>;
+export type KinoraError = { [Code in ErrorCode]: FailureOf<Code> }[ErrorCode] | FailureOf<null>;
 /** For `instanceof`, after which `code` narrows `details`. */
 export const KinoraError: {
   new (failed: Failed<ErrorCode | null>): KinoraError;
@@ -74,26 +67,16 @@ function actionOf(code: ErrorCode | null): Action {
 }
 
 /** What became of a request is not known. */
-export function noAnswer(
-  message: string,
-  cause?: unknown,
-  status: number | null = null,
-): FailureOf<null> {
+export function noAnswer(message: string, cause?: unknown, status: number | null = null): FailureOf<null> {
   return new FailureOf({ code: null, details: {}, message, status, cause });
 }
 
 /** An answer that is none of 2xx, with the body that was read of it. The platform's have no code. */
-export function failureOf(
-  { status, headers }: Response,
-  body: unknown,
-): KinoraError {
-  const { error } = (body ?? {}) as {
-    error?: Partial<Schemas["Error"]["error"]>;
-  };
+export function failureOf({ status, headers }: Response, body: unknown): KinoraError {
+  const { error } = (body ?? {}) as { error?: Partial<Schemas["Error"]["error"]> };
   if (typeof error !== "object" || typeof error?.code !== "string") {
     return noAnswer(
-      `The platform answered ${status} ${headers.get("sb-error-code") ?? ""}`
-        .trim(),
+      `The platform answered ${status} ${headers.get("sb-error-code") ?? ""}`.trim(),
       body,
       status,
     );

@@ -19,11 +19,7 @@ export class Inbox {
   ): AsyncGenerator<Notification, void, undefined> {
     return pages(async (cursor) => {
       const page = await this.#calls.call(
-        (api, init) =>
-          api.GET("/notifications", {
-            ...init,
-            params: { query: { ...query, ...cursor } },
-          }),
+        (api, init) => api.GET("/notifications", { ...init, params: { query: { ...query, ...cursor } } }),
         options,
       );
       return [page.notifications, page.next_cursor];
@@ -41,10 +37,7 @@ export class Inbox {
   }
 
   /** Marks some as read, 100 at most, or all of them where none are named; gives how many are left. */
-  async markRead(
-    ids?: readonly string[],
-    options?: CallOptions,
-  ): Promise<number> {
+  async markRead(ids?: readonly string[], options?: CallOptions): Promise<number> {
     const body = ids === undefined ? { all: true as const } : { ids: [...ids] };
     const { unread } = await this.#calls.call(
       (api, init) => api.PATCH("/notifications", { ...init, body }),

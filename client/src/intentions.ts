@@ -48,18 +48,11 @@ export class Intentions {
 
   /** Kept once this resolves. A second call changes nothing. */
   async keep(intention: AnyIntention): Promise<void> {
-    await this.#change((
-      all,
-    ) => [
-      [...all.filter(({ key }) => key !== intention.key), intention],
-      undefined,
-    ]);
+    await this.#change((all) => [[...all.filter(({ key }) => key !== intention.key), intention], undefined]);
   }
 
   async forget({ key: forgotten }: AnyIntention): Promise<void> {
-    await this.#change((
-      all,
-    ) => [all.filter(({ key }) => key !== forgotten), undefined]);
+    await this.#change((all) => [all.filter(({ key }) => key !== forgotten), undefined]);
   }
 
   /** Sends it under its key, and keeps it until there is an answer. Throws what `send` does. */
@@ -73,17 +66,13 @@ export class Intentions {
       await this.forget(intention);
       return answer;
     } catch (error) {
-      if (error instanceof KinoraError && error.action !== "same_key_later") {
-        await this.forget(intention);
-      }
+      if (error instanceof KinoraError && error.action !== "same_key_later") await this.forget(intention);
       throw error;
     }
   }
 
   /** One change at a time, over all tabs where the browser has locks. */
-  async #change<T>(
-    change: (all: AnyIntention[]) => [kept: AnyIntention[], result: T],
-  ): Promise<T> {
+  async #change<T>(change: (all: AnyIntention[]) => [kept: AnyIntention[], result: T]): Promise<T> {
     const next = this.#last.then(() =>
       exclusively(item, async () => {
         const [kept, result] = change(parse(await this.#store.getItem(item)));
@@ -99,11 +88,7 @@ export class Intentions {
 
 /** What browsers have of the Web Locks API, which not every runtime's types know. */
 interface Locks {
-  request<T>(
-    name: string,
-    options: { signal?: AbortSignal },
-    work: () => Promise<T>,
-  ): Promise<T>;
+  request<T>(name: string, options: { signal?: AbortSignal }, work: () => Promise<T>): Promise<T>;
 }
 
 /** Runs alone among an origin's tabs; at once where there are none, as in an app. */
@@ -130,9 +115,7 @@ function parse(text: string | null): AnyIntention[] {
 
 /** A browser's, as supabase-js keeps the session; elsewhere what is not given ends with the app. */
 function defaultStore(): Store {
-  if ("document" in globalThis && globalThis.localStorage) {
-    return globalThis.localStorage;
-  }
+  if ("document" in globalThis && globalThis.localStorage) return globalThis.localStorage;
   const items = new Map<string, string>();
   return {
     getItem: (key) => items.get(key) ?? null,
@@ -146,9 +129,7 @@ function defaultStore(): Store {
  * `randomUUID`.
  */
 export function newKey(): string {
-  if (typeof globalThis.crypto?.randomUUID === "function") {
-    return crypto.randomUUID();
-  }
+  if (typeof globalThis.crypto?.randomUUID === "function") return crypto.randomUUID();
   const digits = () => Math.random().toString(36).slice(2, 12);
   return `${Date.now().toString(36)}-${digits()}-${digits()}`;
 }

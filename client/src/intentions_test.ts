@@ -3,12 +3,7 @@ import { newApp, newSession, newStore, refusal } from "../testing/app.ts";
 import { Intentions, newKey } from "./intentions.ts";
 
 const request = { model_id: "model-1", prompt: "A fox" };
-const accepted = {
-  job_id: "job-1",
-  status: "pending",
-  credits_used: 4,
-  credits_remaining: 6,
-};
+const accepted = { job_id: "job-1", status: "pending", credits_used: 4, credits_remaining: 6 };
 const hour = 3_600_000;
 
 function signedIn(userId: string) {
@@ -29,9 +24,7 @@ Deno.test("an intention survives the app's end, and is sent with its key by the 
     { store },
   );
   const controller = new AbortController();
-  const ending = assert.rejects(
-    killed.generate(request, { signal: controller.signal }),
-  );
+  const ending = assert.rejects(killed.generate(request, { signal: controller.signal }));
   await new Promise((resolve) => setTimeout(resolve));
   controller.abort();
   await ending;
@@ -59,22 +52,8 @@ Deno.test("an intention is kept before it is sent, and until an answer says what
     [() => Response.json(accepted), false],
     [() => refusal(402, "ERR_4001", { required: 4, available: 1 }), false],
     [() => refusal(422, "ERR_4003", { reason: "policy" }), false],
-    [
-      () =>
-        refusal(503, "ERR_6004", {
-          feature: "video_generation",
-          retry_after: 300,
-        }),
-      false,
-    ],
-    [
-      () =>
-        refusal(429, "ERR_4004", {
-          policy: "video_generation",
-          retry_after: 1_800,
-        }),
-      true,
-    ],
+    [() => refusal(503, "ERR_6004", { feature: "video_generation", retry_after: 300 }), false],
+    [() => refusal(429, "ERR_4004", { policy: "video_generation", retry_after: 1_800 }), true],
     [() => refusal(503, "ERR_6001", { retry_after: 2 }), true],
     [() => new Response("", { status: 546 }), true],
   ];
@@ -100,24 +79,9 @@ Deno.test("an intention is its user's, and is not sent by whoever comes after, o
   const store = newStore();
   const intentions = new Intentions(store);
   const at = (age: number) => new Date(Date.now() - age).toISOString();
-  await intentions.keep({
-    key: "another's",
-    request,
-    user_id: "another",
-    made_at: at(0),
-  });
-  await intentions.keep({
-    key: "old",
-    request,
-    user_id: "the guest",
-    made_at: at(23.1 * hour),
-  });
-  await intentions.keep({
-    key: "young",
-    request,
-    user_id: "the guest",
-    made_at: at(22.9 * hour),
-  });
+  await intentions.keep({ key: "another's", request, user_id: "another", made_at: at(0) });
+  await intentions.keep({ key: "old", request, user_id: "the guest", made_at: at(23.1 * hour) });
+  await intentions.keep({ key: "young", request, user_id: "the guest", made_at: at(22.9 * hour) });
   const keysOf = async (userId: string | null) => (await intentions.of(userId)).map(({ key }) => key);
   assert.deepEqual(await keysOf(null), []);
   assert.deepEqual(await keysOf("the guest"), ["young"]);
@@ -150,16 +114,11 @@ Deno.test("intentions at the same time are all kept, and those of two tabs, whic
     last = mine;
     return mine;
   };
-  Object.defineProperty(navigator, "locks", {
-    value: { request: request_ },
-    configurable: true,
-  });
+  Object.defineProperty(navigator, "locks", { value: { request: request_ }, configurable: true });
   try {
     store.clear();
     const tabs = [new Intentions(slow), new Intentions(slow)];
-    await Promise.all(
-      keys.flatMap((key) => tabs.map((tab, index) => keep(tab, `${key}${index}`))),
-    );
+    await Promise.all(keys.flatMap((key) => tabs.map((tab, index) => keep(tab, `${key}${index}`))));
     assert.deepEqual((await tab.of(null)).length, keys.length * 2);
   } finally {
     if (held) Object.defineProperty(navigator, "locks", held);
@@ -173,12 +132,7 @@ Deno.test("what another wrote into the store's place is no intention, and does n
     store.setItem("kinora.intentions", text);
     const intentions = new Intentions(store);
     assert.deepEqual(await intentions.of(null), [], text);
-    await intentions.keep({
-      key: "k",
-      request,
-      user_id: null,
-      made_at: new Date().toISOString(),
-    });
+    await intentions.keep({ key: "k", request, user_id: null, made_at: new Date().toISOString() });
     assert.equal((await intentions.of(null)).length, 1);
   }
 });
@@ -186,42 +140,26 @@ Deno.test("what another wrote into the store's place is no intention, and does n
 Deno.test("keys differ also where the runtime makes no UUIDs, as in React Native", () => {
   const { crypto } = globalThis;
   try {
-    Object.defineProperty(globalThis, "crypto", {
-      value: undefined,
-      configurable: true,
-    });
+    Object.defineProperty(globalThis, "crypto", { value: undefined, configurable: true });
     const keys = Array.from({ length: 10_000 }, newKey);
     assert.equal(new Set(keys).size, keys.length);
     for (const key of keys) assert.match(key, /^[\x21-\x7e]{16,100}$/);
   } finally {
-    Object.defineProperty(globalThis, "crypto", {
-      value: crypto,
-      configurable: true,
-    });
+    Object.defineProperty(globalThis, "crypto", { value: crypto, configurable: true });
   }
 });
 
 Deno.test("several videos are one intention, which is kept apart from those of one, and goes on under its key", async () => {
   const [store, session] = [newStore(), signedIn("the guest")];
   const several = { mode: "any" as const, items: [request, request] };
-  const lost = newApp(
-    () => Promise.reject(new TypeError("No network")),
-    session,
-    { store },
-  );
-  await assert.rejects(lost.generateVideos(several, { timeout: 1 }), {
-    code: null,
-  });
+  const lost = newApp(() => Promise.reject(new TypeError("No network")), session, { store });
+  await assert.rejects(lost.generateVideos(several, { timeout: 1 }), { code: null });
   const keys: (string | null)[] = [];
   const next = newApp(
     (path, { headers }) => {
       assert.equal(path, "generate-videos");
       keys.push(headers.get("idempotency-key"));
-      return Response.json({
-        results: [],
-        credits_used: 0,
-        credits_remaining: 0,
-      });
+      return Response.json({ results: [], credits_used: 0, credits_remaining: 0 });
     },
     session,
     { store },

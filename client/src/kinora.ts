@@ -57,10 +57,7 @@ export class Kinora {
   readonly uploads: Uploads;
 
   /** One for each supabase-js client, of which an app has one. */
-  constructor(
-    supabase: Supabase,
-    { language, store, fetch: download }: KinoraOptions = {},
-  ) {
+  constructor(supabase: Supabase, { language, store, fetch: download }: KinoraOptions = {}) {
     this.#supabase = supabase;
     this.#intentions = new Intentions(store);
     this.#fetch = download ?? ((...call) => fetch(...call));
@@ -84,32 +81,18 @@ export class Kinora {
     newDeviceToken: () => Promise<string | Schemas["DeviceCheckRequest"]>,
     options: CallOptions = {},
   ): Promise<Schemas["DeviceCheckResponse"]> {
-    for (
-      let other = starts.get(this.#supabase);
-      other;
-      other = starts.get(this.#supabase)
-    ) {
+    for (let other = starts.get(this.#supabase); other; other = starts.get(this.#supabase)) {
       // Another's end may be its signal's, or its own mistake.
-      const check = await unlessAborted(
-        other.catch(() => null),
-        options.signal,
-      );
+      const check = await unlessAborted(other.catch(() => null), options.signal);
       if (check !== null) return check;
     }
-    const running = exclusively(
-      "kinora.start",
-      () => this.#start(newDeviceToken, options),
-      options.signal,
-    )
+    const running = exclusively("kinora.start", () => this.#start(newDeviceToken, options), options.signal)
       .finally(() => starts.delete(this.#supabase));
     starts.set(this.#supabase, running);
     return await running;
   }
 
-  async #start(
-    newDeviceToken: () => Promise<string | Schemas["DeviceCheckRequest"]>,
-    options: CallOptions,
-  ) {
+  async #start(newDeviceToken: () => Promise<string | Schemas["DeviceCheckRequest"]>, options: CallOptions) {
     const check = () =>
       this.call(async (api, init) => {
         const token = await newDeviceToken();
@@ -126,10 +109,7 @@ export class Kinora {
     try {
       return await check();
     } catch (error) {
-      if (
-        !(error instanceof KinoraError) || error.code !== "ERR_4005" ||
-        before?.isGuest !== true
-      ) {
+      if (!(error instanceof KinoraError) || error.code !== "ERR_4005" || before?.isGuest !== true) {
         throw error;
       }
       await forgetSession(this.#supabase);
@@ -140,10 +120,7 @@ export class Kinora {
 
   /** What videos can be made with, and for how much. */
   async models(options?: CallOptions): Promise<Schemas["Model"][]> {
-    const { models } = await this.call(
-      (api, init) => api.GET("/models", init),
-      options,
-    );
+    const { models } = await this.call((api, init) => api.GET("/models", init), options);
     return models;
   }
 
@@ -158,12 +135,7 @@ export class Kinora {
     const intention = "key" in requested ? requested : await this.#intend(requested, options);
     return await this.#intentions.carryOut(intention, (header) =>
       this.call(
-        (api, init) =>
-          api.POST("/generate-video", {
-            ...init,
-            params: { header },
-            body: intention.request,
-          }),
+        (api, init) => api.POST("/generate-video", { ...init, params: { header }, body: intention.request }),
         options,
       ));
   }
@@ -179,44 +151,32 @@ export class Kinora {
     const intention = "key" in requested ? requested : await this.#intend(requested, options);
     return await this.#intentions.carryOut(intention, (header) =>
       this.call(
-        (api, init) =>
-          api.POST("/generate-videos", {
-            ...init,
-            params: { header },
-            body: intention.request,
-          }),
+        (api, init) => api.POST("/generate-videos", { ...init, params: { header }, body: intention.request }),
         options,
       ));
   }
 
   async #intend<Request>(request: Request, options?: CallOptions) {
     const user_id = (await this.#session(options))?.userId ?? null;
-    return {
-      key: newKey(),
-      request,
-      user_id,
-      made_at: new Date().toISOString(),
-    };
+    return { key: newKey(), request, user_id, made_at: new Date().toISOString() };
   }
 
   /** What this user has asked for, here, and had no answer to: to be given to `generate`, or to `forget`. */
   async intentions(options?: CallOptions): Promise<Intention[]> {
-    return (await this.#kept(options)).filter((
-      intention,
-    ): intention is Intention => !("items" in intention.request));
+    return (await this.#kept(options)).filter((intention): intention is Intention =>
+      !("items" in intention.request)
+    );
   }
 
   /** The same of `generateVideos`. */
   async bulkIntentions(options?: CallOptions): Promise<BulkIntention[]> {
-    return (await this.#kept(options)).filter((
-      intention,
-    ): intention is BulkIntention => "items" in intention.request);
+    return (await this.#kept(options)).filter((intention): intention is BulkIntention =>
+      "items" in intention.request
+    );
   }
 
   async #kept(options?: CallOptions): Promise<AnyIntention[]> {
-    return await this.#intentions.of(
-      (await this.#session(options))?.userId ?? null,
-    );
+    return await this.#intentions.of((await this.#session(options))?.userId ?? null);
   }
 
   /** Drops an intention. It may have been accepted; then the video is among the `jobs`. */
@@ -250,15 +210,9 @@ export class Kinora {
   }
 
   /** The job as it is now. */
-  async job(
-    jobId: string,
-    options?: CallOptions,
-  ): Promise<Schemas["VideoStatusResponse"]> {
+  async job(jobId: string, options?: CallOptions): Promise<Schemas["VideoStatusResponse"]> {
     const query = { job_id: jobId };
-    return await this.call(
-      (api, init) => api.GET("/video-status", { ...init, params: { query } }),
-      options,
-    );
+    return await this.call((api, init) => api.GET("/video-status", { ...init, params: { query } }), options);
   }
 
   /** Asks to cancel the job. Where its provider has it, only the provider can say: go on watching. */
@@ -273,10 +227,7 @@ export class Kinora {
   async download(jobId: string, options: CallOptions = {}): Promise<Blob> {
     return await persist(
       async (signal) => {
-        const { status, video_url: url, retry_after } = await this.job(jobId, {
-          ...options,
-          signal,
-        });
+        const { status, video_url: url, retry_after } = await this.job(jobId, { ...options, signal });
         if (url === null) {
           throw retry_after === undefined
             ? new KinoraError({
@@ -296,11 +247,7 @@ export class Kinora {
           const response = await this.#fetch(url, { signal });
           if (response.ok) return await response.blob();
           await response.body?.cancel();
-          throw noAnswer(
-            `Storage answered ${response.status}`,
-            undefined,
-            response.status,
-          );
+          throw noAnswer(`Storage answered ${response.status}`, undefined, response.status);
         } catch (error) {
           throw error instanceof KinoraError ? error : noAnswer("The video was not received", error);
         }
@@ -317,11 +264,7 @@ export class Kinora {
   ): AsyncGenerator<Schemas["Job"], void, undefined> {
     return pages(async (cursor) => {
       const page = await this.call(
-        (api, init) =>
-          api.GET("/video-jobs", {
-            ...init,
-            params: { query: { ...query, ...cursor } },
-          }),
+        (api, init) => api.GET("/video-jobs", { ...init, params: { query: { ...query, ...cursor } } }),
         options,
       );
       return [page.jobs, page.next_cursor];
@@ -338,9 +281,7 @@ export class Kinora {
       );
     } catch (error) {
       // Also because a runtime may send a request again by itself, whose answer the connection has lost.
-      if (!(error instanceof KinoraError) || error.code !== "ERR_4007") {
-        throw error;
-      }
+      if (!(error instanceof KinoraError) || error.code !== "ERR_4007") throw error;
     }
   }
 
@@ -360,18 +301,10 @@ export class Kinora {
   transactions(
     query: Query<"/credits"> = {},
     options?: CallOptions,
-  ): AsyncGenerator<
-    Schemas["CreditsResponse"]["transactions"][number],
-    void,
-    undefined
-  > {
+  ): AsyncGenerator<Schemas["CreditsResponse"]["transactions"][number], void, undefined> {
     return pages(async (cursor) => {
       const page = await this.call(
-        (api, init) =>
-          api.GET("/credits", {
-            ...init,
-            params: { query: { ...query, ...cursor } },
-          }),
+        (api, init) => api.GET("/credits", { ...init, params: { query: { ...query, ...cursor } } }),
         options,
       );
       return [page.transactions, page.next_cursor];

@@ -16,55 +16,26 @@ const ended = {
   progress: { stage: "done", percent: 100 },
   next_poll_seconds: null,
 };
-const accepted = {
-  job_id: "job-1",
-  status: "pending",
-  credits_used: 4,
-  credits_remaining: 6,
-};
+const accepted = { job_id: "job-1", status: "pending", credits_used: 4, credits_remaining: 6 };
 const request = { model_id: "model-1", prompt: "A fox" };
 const several = { mode: "all" as const, items: [request, request] };
 
 /** All that a network, a platform and a database that is away can answer. */
 const outages: (() => Response | Promise<Response>)[] = [
   () => Promise.reject(new TypeError("No network")),
-  () =>
-    new Response("<html>Bad gateway</html>", {
-      status: 502,
-      headers: { "content-type": "text/html" },
-    }),
-  () =>
-    Response.json({ code: "BOOT_ERROR", message: "Function failed to start" }, {
-      status: 503,
-    }),
-  () =>
-    new Response("", {
-      status: 546,
-      headers: { "sb-error-code": "EDGE_FUNCTION_ERROR" },
-    }),
-  () =>
-    Response.json({ error: "a relay" }, {
-      status: 500,
-      headers: { "x-relay-error": "true" },
-    }),
+  () => new Response("<html>Bad gateway</html>", { status: 502, headers: { "content-type": "text/html" } }),
+  () => Response.json({ code: "BOOT_ERROR", message: "Function failed to start" }, { status: 503 }),
+  () => new Response("", { status: 546, headers: { "sb-error-code": "EDGE_FUNCTION_ERROR" } }),
+  () => Response.json({ error: "a relay" }, { status: 500, headers: { "x-relay-error": "true" } }),
   () => refusal(503, "ERR_6001", { retry_after: 2 }),
   () => refusal(500, "ERR_6003"),
   () => refusal(429, "ERR_4004", { policy: "reads", retry_after: 30 }),
   // A network's sign-in page, and answers that break off.
-  () =>
-    new Response("<html>Pay for this network</html>", {
-      headers: { "content-type": "text/html" },
-    }),
+  () => new Response("<html>Pay for this network</html>", { headers: { "content-type": "text/html" } }),
   () => new Response("", { status: 200 }),
-  () =>
-    new Response('{"job_id":', {
-      headers: { "content-type": "application/json" },
-    }),
+  () => new Response('{"job_id":', { headers: { "content-type": "application/json" } }),
   () => new Response("null", { headers: { "content-type": "application/json" } }),
-  () =>
-    new Response(brokenOff(), {
-      headers: { "content-type": "application/json" },
-    }),
+  () => new Response(brokenOff(), { headers: { "content-type": "application/json" } }),
   () => new Response(brokenOff(), { status: 503 }),
   () => new Promise(() => {}),
 ];
@@ -88,10 +59,7 @@ Deno.test("a watcher survives an hour of outages of every kind, with its session
       if (isOut) return new Response("", { status: 503 });
       return Response.json(newSession("user of the hour"));
     }
-    assert.match(
-      request.headers.get("authorization") ?? "",
-      /^Bearer [\w-]+\./,
-    );
+    assert.match(request.headers.get("authorization") ?? "", /^Bearer [\w-]+\./);
     const outage = outages[asked++ % outages.length];
     if (isOut && outage) return outage();
     return Response.json(outageIsOver() ? ended : running);
@@ -111,89 +79,36 @@ for (const [index, outage] of outages.entries()) {
     using _ = virtualTime();
     const calls: [string, (kinora: Kinora) => Promise<unknown>, unknown][] = [
       ["models", (kinora) => kinora.models(patient), { models: [] }],
-      [
-        "generate-video",
-        (kinora) => kinora.generate(request, patient),
-        accepted,
-      ],
-      ["generate-videos", (kinora) => kinora.generateVideos(several, patient), {
-        results: [],
-      }],
+      ["generate-video", (kinora) => kinora.generate(request, patient), accepted],
+      ["generate-videos", (kinora) => kinora.generateVideos(several, patient), { results: [] }],
       ["cancel-video", (kinora) => kinora.cancel("job-1", patient), running],
-      ["user-profile", (kinora) => kinora.account.profile(patient), {
-        user_id: "user",
-      }],
+      ["user-profile", (kinora) => kinora.account.profile(patient), { user_id: "user" }],
       ["credits", (kinora) => kinora.credits(patient), {
         credits_remaining: 6,
         transactions: [],
         next_cursor: null,
       }],
-      ["video-jobs", (kinora) => kinora.jobs({}, patient).next(), {
-        jobs: [running],
-        next_cursor: null,
-      }],
-      [
-        "device-check",
-        (kinora) => kinora.start(() => Promise.resolve("AAAA"), patient),
-        { user_id: "user" },
-      ],
+      ["video-jobs", (kinora) => kinora.jobs({}, patient).next(), { jobs: [running], next_cursor: null }],
+      ["device-check", (kinora) => kinora.start(() => Promise.resolve("AAAA"), patient), { user_id: "user" }],
       ["delete-video-job", (kinora) => kinora.delete("job-1", patient), null],
-      [
-        "reports",
-        (kinora) => kinora.safety.report({ job_id: "job-1", reason: "hate" }, patient),
-        {
-          report_id: "report-1",
-        },
-      ],
-      [
-        "appeals",
-        (kinora) => kinora.safety.appeal("job-1", "It is me", patient),
-        { status: "appealed" },
-      ],
+      ["reports", (kinora) => kinora.safety.report({ job_id: "job-1", reason: "hate" }, patient), {
+        report_id: "report-1",
+      }],
+      ["appeals", (kinora) => kinora.safety.appeal("job-1", "It is me", patient), { status: "appealed" }],
       ["notifications", (kinora) => kinora.inbox.list({}, patient).next(), {
         notifications: [],
         unread: 0,
         next_cursor: null,
       }],
-      [
-        "push-tokens",
-        (kinora) => kinora.push.register("0a", "sandbox", patient),
-        null,
-      ],
-      [
-        "push-tokens?token=0a",
-        (kinora) => kinora.push.unregister("0a", patient),
-        null,
-      ],
-      ["notifications", (kinora) => kinora.inbox.unread(patient), {
-        notifications: [],
-        unread: 3,
-      }],
-      [
-        "notifications",
-        (kinora) => kinora.inbox.markRead(["notification-1"], patient),
-        { unread: 2 },
-      ],
-      ["notifications", (kinora) => kinora.inbox.markRead(undefined, patient), {
-        unread: 0,
-      }],
-      ["projects", (kinora) => kinora.projects.create("Winter", patient), {
-        project_id: "project-1",
-      }],
-      [
-        "projects",
-        (kinora) => kinora.projects.rename("project-1", "Summer", patient),
-        { name: "Summer" },
-      ],
-      ["projects", (kinora) => kinora.projects.list({}, patient).next(), {
-        projects: [],
-        next_cursor: null,
-      }],
-      [
-        "projects",
-        (kinora) => kinora.projects.delete("project-1", patient),
-        null,
-      ],
+      ["push-tokens", (kinora) => kinora.push.register("0a", "sandbox", patient), null],
+      ["push-tokens?token=0a", (kinora) => kinora.push.unregister("0a", patient), null],
+      ["notifications", (kinora) => kinora.inbox.unread(patient), { notifications: [], unread: 3 }],
+      ["notifications", (kinora) => kinora.inbox.markRead(["notification-1"], patient), { unread: 2 }],
+      ["notifications", (kinora) => kinora.inbox.markRead(undefined, patient), { unread: 0 }],
+      ["projects", (kinora) => kinora.projects.create("Winter", patient), { project_id: "project-1" }],
+      ["projects", (kinora) => kinora.projects.rename("project-1", "Summer", patient), { name: "Summer" }],
+      ["projects", (kinora) => kinora.projects.list({}, patient).next(), { projects: [], next_cursor: null }],
+      ["projects", (kinora) => kinora.projects.delete("project-1", patient), null],
     ];
     for (const [endpoint, call, answer] of calls) {
       let tries = 0;
@@ -218,14 +133,7 @@ Deno.test("an error's details are those of its code, with its message, status an
   // Numbers by their type, which is what is tested: another code's details would not compile.
   const missing: number = error.details.required - error.details.available;
   assert.deepEqual(
-    [
-      missing,
-      error.status,
-      error.action,
-      error.requestId,
-      error.message,
-      error.name,
-    ],
+    [missing, error.status, error.action, error.requestId, error.message, error.name],
     [3, 402, "buy", "request-1", "In words: ERR_4001", "KinoraError"],
   );
 });
@@ -236,11 +144,7 @@ Deno.test("a code that is newer than the package is thrown, and not tried again"
     tries++;
     return refusal(409, "ERR_4999", { anything: 1 });
   });
-  await assert.rejects(kinora.models(), {
-    code: "ERR_4999",
-    action: "stop",
-    details: { anything: 1 },
-  });
+  await assert.rejects(kinora.models(), { code: "ERR_4999", action: "stop", details: { anything: 1 } });
   assert.equal(tries, 1);
 });
 
@@ -262,9 +166,7 @@ Deno.test("messages are asked for in the app's language, or in the call's", asyn
 Deno.test("an account that was closed by a try whose answer was lost is closed", async () => {
   using _ = virtualTime();
   const lost = () => Promise.reject(new TypeError("No network"));
-  for (
-    const first of [lost, () => refusal(503, "ERR_6001", { retry_after: 2 })]
-  ) {
+  for (const first of [lost, () => refusal(503, "ERR_6001", { retry_after: 2 })]) {
     let tries = 0;
     await newSignedInApp((path) => {
       if (path.startsWith("logout")) return new Response(null, { status: 204 });
@@ -276,11 +178,7 @@ Deno.test("an account that was closed by a try whose answer was lost is closed",
 });
 
 Deno.test("an account is closed with the code of a sign-in with Apple where there is one, and without a body where there is none", async () => {
-  const closed = {
-    user_id: "u",
-    closed_at: "2026-11-20T12:00:00.000Z",
-    subscription: null,
-  };
+  const closed = { user_id: "u", closed_at: "2026-11-20T12:00:00.000Z", subscription: null };
   for (
     const [options, body] of [
       [undefined, ""],
@@ -303,13 +201,8 @@ Deno.test("an account is not said to be closed where only the session is over", 
   for (const before of [0, 1]) {
     let tries = 0;
     const closing = newSignedInApp((path) => {
-      if (path.startsWith("token")) {
-        return refusal(400, "refresh_token_not_found");
-      }
-      const limited = refusal(429, "ERR_4004", {
-        policy: "writes",
-        retry_after: 1,
-      });
+      if (path.startsWith("token")) return refusal(400, "refresh_token_not_found");
+      const limited = refusal(429, "ERR_4004", { policy: "writes", retry_after: 1 });
       return tries++ < before ? limited : refusal(401, "ERR_4005");
     }).account.close();
     await assert.rejects(closing, { code: "ERR_4005" });
@@ -319,34 +212,24 @@ Deno.test("an account is not said to be closed where only the session is over", 
 Deno.test("a video that is not there is deleted, and any other refusal is thrown", async () => {
   await newSignedInApp(() => refusal(404, "ERR_4007")).delete("job-1");
   const deleting = newSignedInApp(() => refusal(409, "ERR_4009", { status: "processing" })).delete("job-1");
-  await assert.rejects(deleting, {
-    code: "ERR_4009",
-    details: { status: "processing" },
-  });
+  await assert.rejects(deleting, { code: "ERR_4009", details: { status: "processing" } });
 });
 
 Deno.test("lists go over all pages, and ask for one when it is needed", async () => {
   const asked: string[] = [];
   const kinora = newSignedInApp((path) => {
     asked.push(path);
-    const page = Number(
-      new URL(path, "http://x").searchParams.get("cursor") ?? 0,
-    );
+    const page = Number(new URL(path, "http://x").searchParams.get("cursor") ?? 0);
     return Response.json({
       jobs: [{ ...job, job_id: `${page}a` }, { ...job, job_id: `${page}b` }],
       next_cursor: page < 2 ? `${page + 1}` : null,
     });
   });
   const found: string[] = [];
-  for await (
-    const { job_id } of kinora.jobs({ limit: 2, status: "completed" })
-  ) found.push(job_id);
+  for await (const { job_id } of kinora.jobs({ limit: 2, status: "completed" })) found.push(job_id);
   assert.deepEqual(found, ["0a", "0b", "1a", "1b", "2a", "2b"]);
   const query = "limit=2&status=completed";
-  assert.deepEqual(
-    asked,
-    ["", "&cursor=1", "&cursor=2"].map((cursor) => `video-jobs?${query}${cursor}`),
-  );
+  assert.deepEqual(asked, ["", "&cursor=1", "&cursor=2"].map((cursor) => `video-jobs?${query}${cursor}`));
 
   asked.length = 0;
   for await (const _ of kinora.jobs()) break;
@@ -374,29 +257,17 @@ Deno.test("every call ends with its signal, whatever it waits for, and leaves no
   const hangs = () => new Promise<Response>(() => {});
   const fails = () => Promise.reject(new TypeError("No network"));
   const local = (kinora: Kinora, signal: AbortSignal) => kinora.intentions({ signal });
-  for (
-    const [network, those] of [[hangs, [...calls, local]], [
-      fails,
-      calls,
-    ]] as const
-  ) {
+  for (const [network, those] of [[hangs, [...calls, local]], [fails, calls]] as const) {
     for (const call of those) {
       // An expired session hangs while it is refreshed, in which no signal reaches.
       const storage = newStore();
       const { expires_at, ...session } = newSession();
       storage.setItem(
         "session",
-        JSON.stringify({
-          ...session,
-          expires_at: network === hangs ? 1 : expires_at,
-        }),
+        JSON.stringify({ ...session, expires_at: network === hangs ? 1 : expires_at }),
       );
       const controller = new AbortController();
-      const ending = assert.rejects(
-        call(newApp(network, storage), controller.signal),
-        left,
-        call.toString(),
-      );
+      const ending = assert.rejects(call(newApp(network, storage), controller.signal), left, call.toString());
       await new Promise((resolve) => setTimeout(resolve));
       controller.abort(left);
       // Deno's sanitizer finds the timers that are left.
@@ -421,36 +292,20 @@ Deno.test("a video is fetched anew from a fresh URL where it broke off, and only
   let urls = 0;
   const fetched: string[] = [];
   const kinora = newSignedInApp(
-    () =>
-      Response.json({
-        ...ended,
-        video_url: `https://storage.example/${++urls}`,
-      }),
+    () => Response.json({ ...ended, video_url: `https://storage.example/${++urls}` }),
     {
       fetch: (url) => {
         fetched.push(String(url));
-        if (fetched.length === 1) {
-          return Promise.resolve(new Response("expired", { status: 400 }));
-        }
-        if (fetched.length === 2) {
-          return Promise.resolve(new Response(brokenOff()));
-        }
-        if (fetched.length === 3) {
-          return Promise.reject(new TypeError("No network"));
-        }
+        if (fetched.length === 1) return Promise.resolve(new Response("expired", { status: 400 }));
+        if (fetched.length === 2) return Promise.resolve(new Response(brokenOff()));
+        if (fetched.length === 3) return Promise.reject(new TypeError("No network"));
         return Promise.resolve(new Response("the video"));
       },
     },
   );
   assert.equal(await (await kinora.download("job-1")).text(), "the video");
-  assert.deepEqual(
-    fetched,
-    [1, 2, 3, 4].map((url) => `https://storage.example/${url}`),
-  );
+  assert.deepEqual(fetched, [1, 2, 3, 4].map((url) => `https://storage.example/${url}`));
 
   const early = newSignedInApp(() => Response.json(running)).download("job-1");
-  await assert.rejects(early, {
-    code: "ERR_4009",
-    details: { status: "processing" },
-  });
+  await assert.rejects(early, { code: "ERR_4009", details: { status: "processing" } });
 });

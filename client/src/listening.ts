@@ -78,9 +78,7 @@ export class Listener {
 
   #openLater(): void {
     clearTimeout(this.#retry);
-    if (
-      this.#channel !== null || this.#hearers.size === 0 || this.#isImpossible
-    ) return;
+    if (this.#channel !== null || this.#hearers.size === 0 || this.#isImpossible) return;
     this.#retry = setTimeout(() => this.open(), retryDelay);
   }
 
@@ -100,9 +98,7 @@ export class Listener {
     await this.#close();
     const topic = `user:${session.userId}`;
     // The app's own, which is not ours to use or to end.
-    if (
-      supabase.getChannels().some((channel) => channel.topic === `realtime:${topic}`)
-    ) return;
+    if (supabase.getChannels().some((channel) => channel.topic === `realtime:${topic}`)) return;
     // Else a channel may be joined before the token is known, by nobody.
     await supabase.realtime.setAuth();
     const channel = supabase.channel(topic, { config: { private: true } });
@@ -137,9 +133,7 @@ export class Listener {
     this.#channel = null;
     this.isTold = false;
     if (channel !== null) await this.#supabase.removeChannel?.(channel);
-    if (this.#supabase.getChannels?.().length === 0) {
-      await this.#supabase.realtime?.disconnect();
-    }
+    if (this.#supabase.getChannels?.().length === 0) await this.#supabase.realtime?.disconnect();
     this.#isConnected = false;
   }
 

@@ -20,11 +20,7 @@ export class Projects {
   ): AsyncGenerator<Project, void, undefined> {
     return pages(async (cursor) => {
       const page = await this.#calls.call(
-        (api, init) =>
-          api.GET("/projects", {
-            ...init,
-            params: { query: { ...query, ...cursor } },
-          }),
+        (api, init) => api.GET("/projects", { ...init, params: { query: { ...query, ...cursor } } }),
         options,
       );
       return [page.projects, page.next_cursor];
@@ -33,36 +29,21 @@ export class Projects {
 
   /** Makes a project. Where an answer is lost it is made again, and there may be two: delete the one without jobs. */
   async create(name: string, options?: CallOptions): Promise<Project> {
-    return await this.#calls.call(
-      (api, init) => api.POST("/projects", { ...init, body: { name } }),
-      options,
-    );
+    return await this.#calls.call((api, init) => api.POST("/projects", { ...init, body: { name } }), options);
   }
 
-  async rename(
-    projectId: string,
-    name: string,
-    options?: CallOptions,
-  ): Promise<Project> {
+  async rename(projectId: string, name: string, options?: CallOptions): Promise<Project> {
     const body = { project_id: projectId, name };
-    return await this.#calls.call(
-      (api, init) => api.PATCH("/projects", { ...init, body }),
-      options,
-    );
+    return await this.#calls.call((api, init) => api.PATCH("/projects", { ...init, body }), options);
   }
 
   /** Deletes a project, and none of its jobs. One that is not there is deleted. */
   async delete(projectId: string, options?: CallOptions): Promise<void> {
     const query = { project_id: projectId };
     try {
-      await this.#calls.call(
-        (api, init) => api.DELETE("/projects", { ...init, params: { query } }),
-        options,
-      );
+      await this.#calls.call((api, init) => api.DELETE("/projects", { ...init, params: { query } }), options);
     } catch (error) {
-      if (!(error instanceof KinoraError) || error.code !== "ERR_4007") {
-        throw error;
-      }
+      if (!(error instanceof KinoraError) || error.code !== "ERR_4007") throw error;
     }
   }
 }

@@ -29,10 +29,7 @@ export class Purchases {
 
   /** What is sold; StoreKit has the prices. */
   async products(options?: CallOptions): Promise<Schemas["Product"][]> {
-    const { products } = await this.#calls.call(
-      (api, init) => api.GET("/products", init),
-      options,
-    );
+    const { products } = await this.#calls.call((api, init) => api.GET("/products", init), options);
     return products;
   }
 
@@ -47,13 +44,9 @@ export class Purchases {
     const body = { signed_transaction: signed };
     let purchase: Schemas["CreditedPurchase"] | null = null;
     try {
-      purchase = await this.#calls.call(
-        (api, init) => api.POST("/purchases", { ...init, body }),
-        options,
-      );
+      purchase = await this.#calls.call((api, init) => api.POST("/purchases", { ...init, body }), options);
     } catch (error) {
-      const isDone = error instanceof KinoraError &&
-        error.code === "ERR_4016" &&
+      const isDone = error instanceof KinoraError && error.code === "ERR_4016" &&
         doneWith.includes(error.details.reason);
       if (!isDone) throw error;
     }
@@ -68,11 +61,7 @@ export class Purchases {
   ): AsyncGenerator<Schemas["Purchase"], void, undefined> {
     return pages(async (cursor) => {
       const page = await this.#calls.call(
-        (api, init) =>
-          api.GET("/purchases", {
-            ...init,
-            params: { query: { ...query, ...cursor } },
-          }),
+        (api, init) => api.GET("/purchases", { ...init, params: { query: { ...query, ...cursor } } }),
         options,
       );
       return [page.purchases, page.next_cursor];

@@ -20,10 +20,7 @@ export class Push {
     options?: CallOptions,
   ): Promise<void> {
     const body = { token, environment };
-    await this.#calls.call(
-      (api, init) => api.POST("/push-tokens", { ...init, body }),
-      options,
-    );
+    await this.#calls.call((api, init) => api.POST("/push-tokens", { ...init, body }), options);
   }
 
   /** Tells this device nothing any more: before the user signs out, while they are still signed in. */

@@ -34,19 +34,11 @@ export async function persist<T>(
   for (let tries = 0;; tries++) {
     throwIfAborted(signal);
     try {
-      return await within(
-        Math.min(limit, end - performance.now()),
-        attempt,
-        signal,
-      );
+      return await within(Math.min(limit, end - performance.now()), attempt, signal);
     } catch (error) {
       throwIfAborted(signal);
-      if (
-        !(error instanceof KinoraError) || error.action !== "same_key_later" ||
-        !mayRepeat()
-      ) throw error;
-      const seconds = toldToWait(error) ??
-        Math.random() * Math.min(longestPause, 2 ** tries);
+      if (!(error instanceof KinoraError) || error.action !== "same_key_later" || !mayRepeat()) throw error;
+      const seconds = toldToWait(error) ?? Math.random() * Math.min(longestPause, 2 ** tries);
       if (performance.now() + seconds * 1000 >= end) throw error;
       await pause(seconds, signal);
     }
@@ -65,20 +57,14 @@ export async function pause(
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
     const over = new Promise<void>((resolve) => timer = setTimeout(resolve, seconds * 1000));
-    await unlessAborted(
-      news === undefined ? over : Promise.race([over, news]),
-      signal,
-    );
+    await unlessAborted(news === undefined ? over : Promise.race([over, news]), signal);
   } finally {
     clearTimeout(timer);
   }
 }
 
 /** What the promise becomes, or the signal's reason as soon as it is aborted; the promise then goes on alone. */
-export async function unlessAborted<T>(
-  promise: Promise<T>,
-  signal: AbortSignal | undefined,
-): Promise<T> {
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   throwIfAborted(signal);
   let abort = () => {};
   const aborted = new Promise<never>((_, reject) => abort = () => reject(reasonOf(signal)));

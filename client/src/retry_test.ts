@@ -12,10 +12,7 @@ const busy = (retry_after: number) =>
   });
 
 /** Seconds between the tries of what fails so, until the time is over. */
-async function pausesAfter(
-  failure: () => Error,
-  timeout: number,
-): Promise<number[]> {
+async function pausesAfter(failure: () => Error, timeout: number): Promise<number[]> {
   using time = virtualTime();
   const at: number[] = [];
   await assert.rejects(persist(() => {
@@ -51,45 +48,25 @@ Deno.test("what has no answer is tried again after a random time of up to 1, 2, 
 Deno.test("a wait that the backend tells is exactly that long", async () => {
   for (const seconds of [1, 2, 300]) {
     let left = 4;
-    const pauses = await pausesAfter(
-      () => --left > 0 ? busy(seconds) : new Error("enough"),
-      3_600_000,
-    );
+    const pauses = await pausesAfter(() => --left > 0 ? busy(seconds) : new Error("enough"), 3_600_000);
     assert.deepEqual(pauses, [seconds, seconds, seconds]);
   }
 });
 
 Deno.test("nobody waits for what would come too late: the failure is thrown at once", async () => {
-  for (
-    const [told, timeout] of [[60, 60_000], [1_820, 60_000], [
-      2,
-      1_500,
-    ]] as const
-  ) {
+  for (const [told, timeout] of [[60, 60_000], [1_820, 60_000], [2, 1_500]] as const) {
     using time = virtualTime();
     const failure = busy(told);
-    await assert.rejects(
-      persist(() => Promise.reject(failure), { timeout }),
-      failure,
-    );
+    await assert.rejects(persist(() => Promise.reject(failure), { timeout }), failure);
     assert.equal(time.now(), 0, `${told} s were told, of ${timeout} ms`);
   }
 });
 
 Deno.test("a call ends in its time, whatever it waits for", async () => {
-  for (
-    const [timeout, ends] of [[500, 500], [45_000, 45_000], [
-      undefined,
-      60_000,
-    ]] as const
-  ) {
+  for (const [timeout, ends] of [[500, 500], [45_000, 45_000], [undefined, 60_000]] as const) {
     using time = virtualTime();
     const call = persist(() => new Promise<never>(() => {}), { timeout });
-    await assert.rejects(call, {
-      name: "KinoraError",
-      code: null,
-      status: null,
-    });
+    await assert.rejects(call, { name: "KinoraError", code: null, status: null });
     assert(time.now() <= ends, `${time.now()} of ${ends} ms`);
     assert.equal(time.waiting, 0);
   }
@@ -108,10 +85,7 @@ Deno.test("no single answer is waited for longer than 30 seconds, and its reques
     );
   }, { timeout: 300_000 });
   assert.equal(result, "the third");
-  assert.deepEqual(
-    ended.map((at, index) => Math.floor((at - (ended[index - 1] ?? 0)) / 30_000)),
-    [1, 1],
-  );
+  assert.deepEqual(ended.map((at, index) => Math.floor((at - (ended[index - 1] ?? 0)) / 30_000)), [1, 1]);
 });
 
 Deno.test("a signal ends a call with its reason, before it, in a try and in a pause, and leaves nothing", async () => {
@@ -127,44 +101,29 @@ Deno.test("a signal ends a call with its reason, before it, in a try and in a pa
     const { signal } = controller;
     const listeners = new Set<unknown>();
     const { addEventListener, removeEventListener } = signal;
-    signal.addEventListener = (
-      ...given: Parameters<typeof addEventListener>
-    ) => {
+    signal.addEventListener = (...given: Parameters<typeof addEventListener>) => {
       listeners.add(given[1]);
       addEventListener.apply(signal, given);
     };
-    signal.removeEventListener = (
-      ...given: Parameters<typeof removeEventListener>
-    ) => {
+    signal.removeEventListener = (...given: Parameters<typeof removeEventListener>) => {
       listeners.delete(given[1]);
       removeEventListener.apply(signal, given);
     };
-    const call = assert.rejects(
-      persist(attempt, { signal, timeout: 3_600_000 }),
-      left,
-    );
+    const call = assert.rejects(persist(attempt, { signal, timeout: 3_600_000 }), left);
     await new Promise((resolve) => setTimeout(resolve));
     assert(listeners.size > 0);
     controller.abort(left);
     await call;
     assert.equal(listeners.size, 0);
     let tries = 0;
-    await assert.rejects(
-      persist(() => Promise.resolve(tries++), { signal }),
-      left,
-    );
+    await assert.rejects(persist(() => Promise.resolve(tries++), { signal }), left);
     assert.equal(tries, 0);
   }
 });
 
 Deno.test("what fails for good, and what is no failure of Kinora, is thrown as it is, once", async () => {
   const failures = [
-    new FailureOf({
-      code: "ERR_4001",
-      status: 402,
-      details: { required: 4, available: 1 },
-      message: "Buy",
-    }),
+    new FailureOf({ code: "ERR_4001", status: 402, details: { required: 4, available: 1 }, message: "Buy" }),
     new FailureOf({
       code: "ERR_6004",
       status: 503,
@@ -193,23 +152,16 @@ Deno.test("a call ends in its time, and tries again, also where signals carry no
       super.abort();
     }
     override get signal() {
-      return Object.defineProperty(super.signal, "reason", {
-        value: undefined,
-      });
+      return Object.defineProperty(super.signal, "reason", { value: undefined });
     }
   };
   try {
     using time = virtualTime();
     const hangs = () => new Promise<never>(() => {});
-    await assert.rejects(persist(hangs, { timeout: 500 }), {
-      name: "KinoraError",
-      code: null,
-    });
+    await assert.rejects(persist(hangs, { timeout: 500 }), { name: "KinoraError", code: null });
     let tries = 0;
     assert.equal(
-      await persist(() => ++tries < 3 ? hangs() : Promise.resolve(tries), {
-        timeout: 120_000,
-      }),
+      await persist(() => ++tries < 3 ? hangs() : Promise.resolve(tries), { timeout: 120_000 }),
       3,
     );
     assert(time.now() >= 60_000);

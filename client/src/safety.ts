@@ -13,29 +13,16 @@ export class Safety {
   }
 
   /** Tells the operator that a video should not be there; a second report of it changes nothing. */
-  async report(
-    report: Schemas["ReportsRequest"],
-    options?: CallOptions,
-  ): Promise<Schemas["Report"]> {
-    return await this.#calls.call(
-      (api, init) => api.POST("/reports", { ...init, body: report }),
-      options,
-    );
+  async report(report: Schemas["ReportsRequest"], options?: CallOptions): Promise<Schemas["Report"]> {
+    return await this.#calls.call((api, init) => api.POST("/reports", { ...init, body: report }), options);
   }
 
   /**
    * Objects to the removal of the user's own video, whose `error` is then ERR_4022. Once: other words later are ERR_4009, the
    * same ones the same appeal.
    */
-  async appeal(
-    jobId: string,
-    statement: string,
-    options?: CallOptions,
-  ): Promise<Schemas["Appeal"]> {
+  async appeal(jobId: string, statement: string, options?: CallOptions): Promise<Schemas["Appeal"]> {
     const body = { job_id: jobId, statement };
-    return await this.#calls.call(
-      (api, init) => api.POST("/appeals", { ...init, body }),
-      options,
-    );
+    return await this.#calls.call((api, init) => api.POST("/appeals", { ...init, body }), options);
   }
 }

@@ -10,10 +10,7 @@ export interface Supabase {
   >;
   readonly functions: Pick<SupabaseClient["functions"], "invoke">;
   /** With these four, `watch` listens. */
-  readonly realtime?: Pick<
-    SupabaseClient["realtime"],
-    "setAuth" | "disconnect"
-  >;
+  readonly realtime?: Pick<SupabaseClient["realtime"], "setAuth" | "disconnect">;
   readonly channel?: SupabaseClient["channel"];
   readonly getChannels?: SupabaseClient["getChannels"];
   readonly removeChannel?: SupabaseClient["removeChannel"];
@@ -28,13 +25,9 @@ export interface Session {
 }
 
 /** Null where nobody is signed in. Throws "no answer" where a session is there, and could not be refreshed now. */
-export async function currentSession(
-  { auth }: Supabase,
-): Promise<Session | null> {
+export async function currentSession({ auth }: Supabase): Promise<Session | null> {
   const { data: { session }, error } = await auth.getSession();
-  if (error !== null && !isOver(error)) {
-    throw noAnswer("The session was not refreshed", error);
-  }
+  if (error !== null && !isOver(error)) throw noAnswer("The session was not refreshed", error);
   return session && {
     token: session.access_token,
     userId: session.user.id,
@@ -46,16 +39,11 @@ export async function currentSession(
  * The session after one with this token was refused: what another tab or the background has refreshed meanwhile, else
  * refreshed now. Null where the session is over.
  */
-export async function renewedSession(
-  supabase: Supabase,
-  refused: string,
-): Promise<Session | null> {
+export async function renewedSession(supabase: Supabase, refused: string): Promise<Session | null> {
   const current = await currentSession(supabase);
   if (current === null || current.token !== refused) return current;
   const { error } = await supabase.auth.refreshSession();
-  if (error !== null && !isOver(error)) {
-    throw noAnswer("The session was not refreshed", error);
-  }
+  if (error !== null && !isOver(error)) throw noAnswer("The session was not refreshed", error);
   // Where the refresh token was used already, whoever used it has stored the next.
   const renewed = await currentSession(supabase);
   return renewed?.token === refused ? null : renewed;
@@ -83,12 +71,9 @@ export async function forgetSession({ auth }: Supabase): Promise<void> {
 }
 
 /** Whether Auth has refused, and will again. The rest is no network, too many requests, or a failure of its own. */
-function isOver(
-  { name, status }: { name: string; status?: number | undefined },
-): boolean {
+function isOver({ name, status }: { name: string; status?: number | undefined }): boolean {
   if (name === "AuthSessionMissingError") return true;
-  return name === "AuthApiError" && status !== undefined && status < 500 &&
-    ![408, 425, 429].includes(status);
+  return name === "AuthApiError" && status !== undefined && status < 500 && ![408, 425, 429].includes(status);
 }
 
 /**
@@ -96,19 +81,11 @@ function isOver(
  * refreshes by network, which thousands of phones may share; supabase-js takes a 429 for a refusal and forgets an expired
  * session, which is all that a guest has. It tries again after a 503.
  */
-export function keepSession(
-  send: typeof fetch = (...call) => fetch(...call),
-): typeof fetch {
+export function keepSession(send: typeof fetch = (...call) => fetch(...call)): typeof fetch {
   return async (input, init) => {
     const response = await send(input, init);
     const url = typeof input === "string" ? input : input instanceof URL ? input.href : input.url;
-    if (
-      response.status !== 429 ||
-      !url.includes("/auth/v1/token?grant_type=refresh_token")
-    ) return response;
-    return new Response(await response.text(), {
-      status: 503,
-      headers: response.headers,
-    });
+    if (response.status !== 429 || !url.includes("/auth/v1/token?grant_type=refresh_token")) return response;
+    return new Response(await response.text(), { status: 503, headers: response.headers });
   };
 }

@@ -7,17 +7,13 @@ const newToken = () => Promise.resolve("AAAA");
 /** What an app had kept when its session expired while it was away. */
 function expired() {
   const storage = newStore();
-  storage.setItem(
-    "session",
-    JSON.stringify({ ...newSession("the guest"), expires_at: 1 }),
-  );
+  storage.setItem("session", JSON.stringify({ ...newSession("the guest"), expires_at: 1 }));
   return storage;
 }
 
 /** Whose request it is. */
 function userOf(request: Request): string {
-  const [, payload = ""] = request.headers.get("authorization")?.split(".") ??
-    [];
+  const [, payload = ""] = request.headers.get("authorization")?.split(".") ?? [];
   return JSON.parse(atob(payload)).sub;
 }
 
@@ -59,12 +55,8 @@ Deno.test("a session that the backend refuses is refreshed once, and the call go
       }
       return ++calls > 1 && !isRefused ? Response.json({ models: [] }) : refusal(401, "ERR_4005");
     }, storage);
-    if (isRefused) {
-      await assert.rejects(kinora.models(), {
-        code: "ERR_4005",
-        action: "sign_in",
-      });
-    } else await kinora.models();
+    if (isRefused) await assert.rejects(kinora.models(), { code: "ERR_4005", action: "sign_in" });
+    else await kinora.models();
     assert.deepEqual([refreshes, calls], [1, 2]);
   }
 });
@@ -75,9 +67,7 @@ Deno.test("a call that another tab's refresh has overtaken takes that tab's sess
   const fresh = newSession("the guest");
   const kinora = newApp((path, request) => {
     assert.equal(path, "models");
-    if (
-      request.headers.get("authorization") === `Bearer ${fresh.access_token}`
-    ) {
+    if (request.headers.get("authorization") === `Bearer ${fresh.access_token}`) {
       return Response.json({ models: [] });
     }
     storage.setItem("session", JSON.stringify(fresh));
@@ -90,15 +80,10 @@ Deno.test("a guest whose session is over is another guest at the next start, and
   for (const is_anonymous of [true, false]) {
     const storage = newStore();
     const { user, ...session } = newSession("somebody");
-    storage.setItem(
-      "session",
-      JSON.stringify({ ...session, user: { ...user, is_anonymous } }),
-    );
+    storage.setItem("session", JSON.stringify({ ...session, user: { ...user, is_anonymous } }));
     let signUps = 0;
     const kinora = newApp((path, request) => {
-      if (path.startsWith("token")) {
-        return refusal(400, "refresh_token_not_found");
-      }
+      if (path.startsWith("token")) return refusal(400, "refresh_token_not_found");
       if (path.startsWith("logout")) return refusal(403, "session_not_found");
       if (path.startsWith("signup")) {
         signUps++;
@@ -128,33 +113,21 @@ Deno.test("starts at the same time are one, and one that was aborted takes none 
   });
   const first = new AbortController();
   const left = new Error("The screen is gone");
-  const aborted = assert.rejects(
-    kinora.start(newToken, { signal: first.signal }),
-    left,
-  );
+  const aborted = assert.rejects(kinora.start(newToken, { signal: first.signal }), left);
   const others = [kinora.start(newToken), kinora.start(newToken)];
   await new Promise((resolve) => setTimeout(resolve));
   hang = false;
   first.abort(left);
   await aborted;
-  assert.deepEqual((await Promise.all(others)).map(({ user_id }) => user_id), [
-    "the guest",
-    "the guest",
-  ]);
+  assert.deepEqual((await Promise.all(others)).map(({ user_id }) => user_id), ["the guest", "the guest"]);
   assert.equal(signUps, 1);
 });
 
 Deno.test("guests that are switched off are an error at once", async () => {
   const kinora = newApp(() =>
-    Response.json({ code: "anonymous_provider_disabled", msg: "Off" }, {
-      status: 422,
-    })
+    Response.json({ code: "anonymous_provider_disabled", msg: "Off" }, { status: 422 })
   );
-  await assert.rejects(kinora.start(newToken), {
-    name: "KinoraError",
-    status: 422,
-    action: "stop",
-  });
+  await assert.rejects(kinora.start(newToken), { name: "KinoraError", status: 422, action: "stop" });
 });
 
 Deno.test("a device token is new for each try", async () => {
@@ -162,9 +135,7 @@ Deno.test("a device token is new for each try", async () => {
   const tokens: string[] = [];
   let tries = 0;
   const kinora = newApp(async (path, request) => {
-    if (path.startsWith("signup")) {
-      return Response.json(newSession("the guest"));
-    }
+    if (path.startsWith("signup")) return Response.json(newSession("the guest"));
     tokens.push((await request.json()).device_token);
     return ++tries < 3
       ? refusal(503, "ERR_6001", { retry_after: 2 })

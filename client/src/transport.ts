@@ -6,35 +6,24 @@ import type { Supabase } from "./session.ts";
 export const baseUrl = "https://functions.invalid";
 
 /** Sends one request, once. Throws "no answer" where none came, or none that Kinora can have given. */
-export async function send(
-  supabase: Supabase,
-  request: Request,
-): Promise<Response> {
+export async function send(supabase: Supabase, request: Request): Promise<Response> {
   const headers: Record<string, string> = {};
   request.headers.forEach((value, name) => headers[name] = value);
   const body = await request.text();
-  const { data, error, response } = await supabase.functions.invoke(
-    request.url.slice(baseUrl.length + 1),
-    {
-      method: request.method as "GET",
-      headers,
-      signal: request.signal,
-      ...(body === "" ? {} : { body }),
-    },
-  );
+  const { data, error, response } = await supabase.functions.invoke(request.url.slice(baseUrl.length + 1), {
+    method: request.method as "GET",
+    headers,
+    signal: request.signal,
+    ...(body === "" ? {} : { body }),
+  });
   if (error !== null) {
     // The answer that supabase-js took for an error; where there was none, what fetch threw.
     const { context } = error as { context?: unknown };
-    if (!isResponse(context)) {
-      throw noAnswer("There was no answer", context ?? error);
-    }
+    if (!isResponse(context)) throw noAnswer("There was no answer", context ?? error);
     const text = await context.text().catch((cause: unknown) => {
       throw noAnswer("The answer broke off", cause, context.status);
     });
-    return new Response(text, {
-      status: context.status,
-      headers: context.headers,
-    });
+    return new Response(text, { status: context.status, headers: context.headers });
   }
   if (response?.status === 204) return new Response(null, { status: 204 });
   // A page of a network's sign-in is 200, too.
@@ -49,6 +38,5 @@ export async function send(
 
 /** By its shape: a polyfill's class is not the runtime's. */
 function isResponse(value: unknown): value is Response {
-  return typeof value === "object" && value !== null && "status" in value &&
-    "text" in value;
+  return typeof value === "object" && value !== null && "status" in value && "text" in value;
 }

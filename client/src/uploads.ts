@@ -25,33 +25,20 @@ export class Uploads {
     image: Blob,
     { projectId, ...options }: CallOptions & { projectId?: string } = {},
   ): Promise<Upload> {
-    const content_type = imageTypes.find((type) => type === image.type) ??
-      "image/jpeg";
+    const content_type = imageTypes.find((type) => type === image.type) ?? "image/jpeg";
     const begun = await this.#calls.call(
       (api, init) =>
         api.POST("/uploads", {
           ...init,
-          body: {
-            content_type,
-            bytes: image.size,
-            ...(projectId && { project_id: projectId }),
-          },
+          body: { content_type, bytes: image.size, ...(projectId && { project_id: projectId }) },
         }),
       options,
     );
     const { upload_id } = begun;
     try {
-      await sendFile(
-        this.#fetch,
-        begun.upload_url,
-        image.slice(0, image.size, content_type),
-        options,
-      );
+      await sendFile(this.#fetch, begun.upload_url, image.slice(0, image.size, content_type), options);
       const body = { upload_id, status: "completed" } as const;
-      return await this.#calls.call(
-        (api, init) => api.PATCH("/uploads", { ...init, body }),
-        options,
-      );
+      return await this.#calls.call((api, init) => api.PATCH("/uploads", { ...init, body }), options);
     } catch (error) {
       // Only three may be begun at the same time. What stays all the same is over in two hours.
       await this.delete(upload_id, { timeout: 5_000 }).catch(() => {});
@@ -66,11 +53,7 @@ export class Uploads {
   ): AsyncGenerator<Upload, void, undefined> {
     return pages(async (cursor) => {
       const page = await this.#calls.call(
-        (api, init) =>
-          api.GET("/uploads", {
-            ...init,
-            params: { query: { ...query, ...cursor } },
-          }),
+        (api, init) => api.GET("/uploads", { ...init, params: { query: { ...query, ...cursor } } }),
         options,
       );
       return [page.uploads, page.next_cursor];
@@ -80,11 +63,7 @@ export class Uploads {
   /** Deletes a picture. Throws ERR_4009 while a video is made from it. */
   async delete(uploadId: string, options?: CallOptions): Promise<void> {
     await this.#calls.call(
-      (api, init) =>
-        api.DELETE("/uploads", {
-          ...init,
-          params: { query: { upload_id: uploadId } },
-        }),
+      (api, init) => api.DELETE("/uploads", { ...init, params: { query: { upload_id: uploadId } } }),
       options,
     );
   }
@@ -112,9 +91,7 @@ async function sendFile(
           signal,
         });
         await response.body?.cancel();
-        if (!response.ok) {
-          throw new Error(`Storage answered ${response.status}`);
-        }
+        if (!response.ok) throw new Error(`Storage answered ${response.status}`);
       } catch (error) {
         throw noAnswer("The picture was not sent", error);
       }

@@ -1,13 +1,6 @@
 /** Time that passes at once: whenever nothing else is to be done, the next timer is due. */
-export function virtualTime():
-  & { now(): number; readonly waiting: number }
-  & Disposable {
-  const real = {
-    setTimeout,
-    clearTimeout,
-    dateNow: Date.now,
-    now: performance.now,
-  };
+export function virtualTime(): { now(): number; readonly waiting: number } & Disposable {
+  const real = { setTimeout, clearTimeout, dateNow: Date.now, now: performance.now };
   const begin = Date.now();
   let passed = 0;
   let ids = 0;
@@ -28,15 +21,8 @@ export function virtualTime():
       if (timers.size > 0) turn();
     }, 0);
   };
-  const schedule = (
-    work: (...given: unknown[]) => void,
-    milliseconds = 0,
-    ...given: unknown[]
-  ) => {
-    timers.set(++ids, {
-      due: passed + milliseconds,
-      fire: () => work(...given),
-    });
+  const schedule = (work: (...given: unknown[]) => void, milliseconds = 0, ...given: unknown[]) => {
+    timers.set(++ids, { due: passed + milliseconds, fire: () => work(...given) });
     turn();
     return ids;
   };
