@@ -1,4 +1,5 @@
 /** What of a list is shown. It stands in the address. */
+import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
 import { choose, route } from "../shell/route.ts";
 import { textOf } from "./fields.tsx";
@@ -49,8 +50,11 @@ export function chosenTexts<Name extends string>(
   ) as { [name in Name]?: string };
 }
 
-/** Texts to filter by, with their titles; done by Enter or the button. */
-export function TextFilters({ names }: { names: Readonly<Record<string, string>> }) {
+/** Texts to filter by, with their titles, behind whatever else there is; done by Enter or the button. */
+export function TextFilters({ names, children }: {
+  names: Readonly<Record<string, string>>;
+  children?: ComponentChildren;
+}) {
   const { chosen } = route.value;
   return (
     <form
@@ -60,9 +64,10 @@ export function TextFilters({ names }: { names: Readonly<Record<string, string>>
       onSubmit={(event) => {
         event.preventDefault();
         const form = new FormData(event.currentTarget);
-        choose(Object.fromEntries(Object.keys(names).map((name) => [name, textOf(form, name)])));
+        choose(Object.fromEntries([...form.keys()].map((name) => [name, textOf(form, name)])));
       }}
     >
+      {children}
       {Object.entries(names).map(([name, title]) => (
         <label key={name}>
           {title} <input name={name} defaultValue={chosen[name] ?? ""} autoComplete="off" />

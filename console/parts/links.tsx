@@ -1,4 +1,4 @@
-/** Jobs and users by their ids, as they are written everywhere. */
+/** Jobs, users and what may be found by their ids, as they are written everywhere. */
 import type { components } from "@kinora/client/admin";
 import { href } from "../shell/route.ts";
 import { Status, type Tone } from "./figures.tsx";
@@ -9,8 +9,13 @@ export function JobLink({ id }: { id: string | null }) {
   return id === null ? <>–</> : <a class="id" href={href("jobs", { job_id: id })}>{id}</a>;
 }
 
-export function UserLink({ id }: { id: string }) {
-  return <a class="id" href={href("users", { user_id: id })}>{id}</a>;
+export function UserLink({ id }: { id: string | null }) {
+  return id === null ? <>–</> : <a class="id" href={href("users", { user_id: id })}>{id}</a>;
+}
+
+/** What the search may know: it says what it is, or that it finds nothing. */
+export function SearchLink({ query }: { query: string | null }) {
+  return query === null ? <>–</> : <a class="id" href={href("search", { query })}>{query}</a>;
 }
 
 const tones: Record<JobStatus, Tone> = {

@@ -62,7 +62,7 @@ export interface LoadedPages<Page> extends Loaded<Page[]> {
  * a cursor, which is absent for the first.
  */
 export function usePages<Page extends { next_cursor: string | null }>(
-  load: (cursor: { cursor?: string }, signal?: AbortSignal) => Promise<Page>,
+  load: (cursor: { cursor?: string }, options: { signal?: AbortSignal }) => Promise<Page>,
   dependencies: readonly unknown[] = [],
 ): LoadedPages<Page> {
   const further = useSignal<{ pages: Page[]; error: unknown; isLoading: boolean }>({
@@ -72,7 +72,7 @@ export function usePages<Page extends { next_cursor: string | null }>(
   });
   const first = useLoaded((signal) => {
     further.value = { pages: [], error: null, isLoading: false };
-    return load({}, signal);
+    return load({}, { signal });
   }, dependencies);
   const value = first.value && [first.value, ...further.value.pages];
   const cursor = value?.at(-1)?.next_cursor ?? null;
@@ -81,7 +81,7 @@ export function usePages<Page extends { next_cursor: string | null }>(
     const { pages } = further.value;
     further.value = { pages, error: null, isLoading: true };
     try {
-      const page = await load({ cursor });
+      const page = await load({ cursor }, {});
       // Else the list was begun anew meanwhile.
       if (further.value.pages === pages) {
         further.value = { pages: [...pages, page], error: null, isLoading: false };

@@ -17,12 +17,12 @@ const statuses = { open: "Open", resolved: "Resolved", all: "All" };
 export function Alerts() {
   const status = chosenOf("status", statuses, "open");
   const loaded = usePages(
-    (cursor, signal) =>
+    (cursor, options) =>
       call(
         "GET",
         "admin-alerts",
         { query: { ...(status !== "all" && { status }), ...cursor } },
-        signal ? { signal } : {},
+        options,
       ),
     [status],
   );

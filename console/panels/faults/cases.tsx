@@ -5,12 +5,12 @@ import { Change } from "../../parts/change.tsx";
 import { ChoiceField, choiceOf } from "../../parts/fields.tsx";
 import { chosenOf, OneOf } from "../../parts/filters.tsx";
 import { countOf, Status, Time, type Tone } from "../../parts/figures.tsx";
+import { JobLink, UserLink } from "../../parts/links.tsx";
 import { usePages } from "../../parts/load.ts";
 import { Panel } from "../../parts/panel.tsx";
 import { ReadPrompt } from "../../parts/prompt.tsx";
 import { Table } from "../../parts/table.tsx";
 import { call } from "../../session/session.ts";
-import { href } from "../../shell/route.ts";
 
 type Case = components["schemas"]["SafetyCase"];
 type Decision = components["schemas"]["PatchAdminReportsRequest"]["decision"];
@@ -60,12 +60,12 @@ const grounds: Readonly<Record<NonNullable<Case["ground"]>, string>> = {
 export function Cases() {
   const status = chosenOf("status", statuses, "open");
   const loaded = usePages(
-    (cursor, signal) =>
+    (cursor, options) =>
       call(
         "GET",
         "admin-reports",
         { query: { ...(status !== "all" && { status }), ...cursor } },
-        signal ? { signal } : {},
+        options,
       ),
     [status],
   );
@@ -83,11 +83,10 @@ export function Cases() {
           rowKey={({ case_id }) => case_id}
           more={loaded.more}
           columns={[
-            { title: "Job", cell: ({ job_id }) => <a href={href("jobs", { job_id })}>{job_id}</a> },
+            { title: "Job", cell: ({ job_id }) => <JobLink id={job_id} /> },
             {
               title: "User",
-              cell: ({ user_id }) =>
-                user_id === null ? "–" : <a href={href("users", { user_id })}>{user_id}</a>,
+              cell: ({ user_id }) => <UserLink id={user_id} />,
             },
             { title: "State", cell: ({ status }) => <Status tone={tones[status]}>{status}</Status> },
             { title: "Opened", cell: ({ opened_at }) => <Time at={opened_at} /> },
@@ -129,8 +128,7 @@ function Said({ job_id, has_prompt, ground, appeal, report_count, reports, notic
           <>
             <dt>Report</dt>
             <dd>
-              {grounds[reason]}, <Time at={created_at} />, by{" "}
-              <a href={href("users", { user_id })}>{user_id}</a>: {details ?? "–"}
+              {grounds[reason]}, <Time at={created_at} />, by <UserLink id={user_id} />: {details ?? "–"}
             </dd>
           </>
         ))}

@@ -3,11 +3,11 @@ import type { components } from "@kinora/client/admin";
 import { Change } from "../../parts/change.tsx";
 import { chosenTexts, TextFilters } from "../../parts/filters.tsx";
 import { durationOf, numberOf, Status, Time } from "../../parts/figures.tsx";
+import { SearchLink } from "../../parts/links.tsx";
 import { usePages } from "../../parts/load.ts";
 import { Panel, Part } from "../../parts/panel.tsx";
 import { Table } from "../../parts/table.tsx";
 import { call } from "../../session/session.ts";
-import { href } from "../../shell/route.ts";
 
 type Kind = components["schemas"]["QueueKind"];
 type Task = components["schemas"]["QueueTask"];
@@ -17,8 +17,7 @@ const filters = { kind: "Kind" };
 export function DeadLetters() {
   const filter = chosenTexts(filters);
   const loaded = usePages(
-    (cursor, signal) =>
-      call("GET", "admin-queue", { query: { ...filter, ...cursor } }, signal ? { signal } : {}),
+    (cursor, options) => call("GET", "admin-queue", { query: { ...filter, ...cursor } }, options),
     [JSON.stringify(filter)],
   );
   const first = loaded.value?.[0];
@@ -38,13 +37,13 @@ export function DeadLetters() {
             more={loaded.more}
             columns={[
               { title: "Task", cell: ({ kind, task_id }) => `${kind} ${task_id}` },
-              { title: "About", cell: ({ subject }) => <Found by={subject} /> },
-              { title: "Of user", cell: ({ owner_id }) => <Found by={owner_id} /> },
+              { title: "About", cell: ({ subject }) => <SearchLink query={subject} /> },
+              { title: "Of user", cell: ({ owner_id }) => <SearchLink query={owner_id} /> },
               { title: "Went wrong last", cell: ({ last_error }) => last_error ?? "–" },
               { title: "Attempts", isNumber: true, cell: ({ attempts }) => numberOf(attempts) },
               { title: "Failed", cell: ({ failed_at }) => <Time at={failed_at} /> },
               { title: "Made", cell: ({ created_at }) => <Time at={created_at} /> },
-              { title: "Request", cell: ({ request_id }) => <Found by={request_id} /> },
+              { title: "Request", cell: ({ request_id }) => <SearchLink query={request_id} /> },
               { title: "Change", cell: (task) => <Replay task={task} replayed={loaded.reload} /> },
             ]}
           />
@@ -53,11 +52,6 @@ export function DeadLetters() {
       {first && <Kinds kinds={first.kinds} />}
     </>
   );
-}
-
-/** The search says what it is, and that it finds nothing where it is nothing that it knows. */
-function Found({ by }: { by: string | null }) {
-  return by === null ? <>–</> : <a href={href("search", { query: by })}>{by}</a>;
 }
 
 function Replay({ task: { task_id, kind }, replayed }: { task: Task; replayed: () => void }) {

@@ -21,12 +21,12 @@ const tones: Readonly<Record<Delivery["status"], Tone>> = {
 export function Deliveries({ webhookId, url = webhookId }: { webhookId: string; url: string | undefined }) {
   const status = chosenOf("status", statuses, "all");
   const loaded = usePages(
-    (cursor, signal) =>
+    (cursor, options) =>
       call(
         "GET",
         "admin-webhook-deliveries",
         { query: { webhook_id: webhookId, ...(status !== "all" && { status }), ...cursor } },
-        signal ? { signal } : {},
+        options,
       ),
     [webhookId, status],
   );

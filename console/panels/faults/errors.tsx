@@ -3,11 +3,11 @@ import type { components } from "@kinora/client/admin";
 import { jsonOf } from "../../parts/fields.tsx";
 import { chosenTexts, TextFilters } from "../../parts/filters.tsx";
 import { numberOf, Status, Time, type Tone } from "../../parts/figures.tsx";
+import { SearchLink, UserLink } from "../../parts/links.tsx";
 import { usePages } from "../../parts/load.ts";
 import { Panel } from "../../parts/panel.tsx";
 import { Table } from "../../parts/table.tsx";
 import { call } from "../../session/session.ts";
-import { href } from "../../shell/route.ts";
 
 type LoggedError = components["schemas"]["LoggedError"];
 
@@ -22,8 +22,7 @@ const tones: Readonly<Record<LoggedError["severity"], Tone>> = {
 export function Errors() {
   const filter = chosenTexts(filters);
   const loaded = usePages(
-    (cursor, signal) =>
-      call("GET", "admin-errors", { query: { ...filter, ...cursor } }, signal ? { signal } : {}),
+    (cursor, options) => call("GET", "admin-errors", { query: { ...filter, ...cursor } }, options),
     [JSON.stringify(filter)],
   );
   return (
@@ -48,13 +47,11 @@ export function Errors() {
             { title: "What", cell: (error) => <What {...error} /> },
             {
               title: "User",
-              cell: ({ user_id }) =>
-                user_id === null ? "–" : <a href={href("users", { user_id })}>{user_id}</a>,
+              cell: ({ user_id }) => <UserLink id={user_id} />,
             },
             {
               title: "Request",
-              cell: ({ request_id }) =>
-                request_id === null ? "–" : <a href={href("search", { query: request_id })}>{request_id}</a>,
+              cell: ({ request_id }) => <SearchLink query={request_id} />,
             },
           ]}
         />

@@ -12,11 +12,11 @@ import {
   textOf,
 } from "../../parts/fields.tsx";
 import { creditsOf, numberOf, Status, Time } from "../../parts/figures.tsx";
+import { UserLink } from "../../parts/links.tsx";
 import { useLoaded } from "../../parts/load.ts";
 import { Panel, Part } from "../../parts/panel.tsx";
 import { Table } from "../../parts/table.tsx";
 import { call } from "../../session/session.ts";
-import { href } from "../../shell/route.ts";
 
 type Product = components["schemas"]["AdminProduct"];
 type Waiting = components["schemas"]["WaitingPurchase"];
@@ -44,7 +44,7 @@ export function Products() {
               { title: "Product", cell: ({ product_id }) => product_id },
               { title: "Kind", cell: ({ kind }) => kind },
               { title: "Number", isNumber: true, cell: ({ quantity }) => numberOf(quantity) },
-              { title: "User", cell: ({ user_id }) => <User id={user_id} /> },
+              { title: "User", cell: ({ user_id }) => <UserLink id={user_id} /> },
               { title: "Paid", cell: ({ purchased_at }) => <Time at={purchased_at} /> },
               {
                 title: "Transaction",
@@ -65,10 +65,6 @@ export function Products() {
       )}
     </>
   );
-}
-
-function User({ id }: { id: string | null }) {
-  return id === null ? <>–</> : <a href={href("users", { user_id: id })}>{id}</a>;
 }
 
 /** What credits a purchase that waits: its product, or another kind of it. Nothing credits what Apple calls otherwise. */

@@ -2,7 +2,7 @@
 import type { components } from "@kinora/client/admin";
 import { Change } from "../../parts/change.tsx";
 import { creditsOf, numberOf, Status, Time } from "../../parts/figures.tsx";
-import { JobLink, jobStatuses } from "../../parts/links.tsx";
+import { JobLink, jobStatuses, UserLink } from "../../parts/links.tsx";
 import { List } from "../../parts/list.tsx";
 import { useLoaded } from "../../parts/load.ts";
 import { Panel } from "../../parts/panel.tsx";
@@ -52,7 +52,7 @@ function Facts({ user, credits, jobs, devices, legal_hold, erasure }: Administer
         {user.closed_at !== null && <Status tone="odd">closed</Status>}
         {user.merged_into !== null && (
           <>
-            merged into <a href={href("users", { user_id: user.merged_into })}>{user.merged_into}</a>
+            merged into <UserLink id={user.merged_into} />
           </>
         )} {user.email ?? (user.is_guest ? "a guest" : "without an e-mail address")}
       </dd>
