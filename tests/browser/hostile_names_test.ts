@@ -5,7 +5,7 @@ import { startReceiver } from "../../local/simulators/receiver/receiver.ts";
 import { eventually } from "../e2e/eventually.ts";
 import { generate, kling } from "../e2e/support/videos.ts";
 import { shared } from "../shared.ts";
-import { assertAccessible } from "./support/accessibility.ts";
+import { assertAccessible, assertNotScrolled } from "./support/accessibility.ts";
 import { type Admin, browserTest, startConsole } from "./support/console.ts";
 
 const tested = shared(startConsole);
@@ -110,10 +110,7 @@ browserTest("hostile names are text in every panel, also in dialogs and what is 
     for (const details of await page.locator("main details").all()) await details.locator("summary").click();
     await assertText(page, panel, texts);
     await assertAccessible(page);
-    const overflow = await page.locator("html").evaluate((
-      html: { scrollWidth: number; clientWidth: number },
-    ) => html.scrollWidth - html.clientWidth);
-    assert.equal(overflow, 0, `${panel} fits a narrow screen`);
+    await assertNotScrolled(page);
   }
   await page.evaluate(`location.hash = "#/models"`);
   await page.getByRole("button", { name: `Turn off the model ${first}` }).click();

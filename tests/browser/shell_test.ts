@@ -5,14 +5,8 @@ import { keptAdmin } from "../../local/console.ts";
 import { shared } from "../shared.ts";
 import { totpCode } from "../../local/platform/auth/factors.ts";
 import { newClient } from "../e2e/support/backend.ts";
-import { assertAccessible } from "./support/accessibility.ts";
+import { assertAccessible, assertNotScrolled } from "./support/accessibility.ts";
 import { browserTest, startConsole } from "./support/console.ts";
-
-/** Of what a page has, what these tests read in it. */
-interface Sizes {
-  scrollWidth: number;
-  clientWidth: number;
-}
 
 const tested = shared(startConsole);
 
@@ -185,10 +179,7 @@ for (const colorScheme of ["light", "dark"] as const) {
       const { page } = visit;
       await page.getByRole("row").nth(3).waitFor();
       await assertAccessible(page);
-      const overflow = await page.locator("html").evaluate((html: Sizes) =>
-        html.scrollWidth - html.clientWidth
-      );
-      assert.equal(overflow, 0, "the page itself is not scrolled to the side");
+      await assertNotScrolled(page);
       await page.getByRole("button", { name: "Change the limit replays" }).click();
       await page.getByRole("dialog").waitFor();
       await assertAccessible(page);
