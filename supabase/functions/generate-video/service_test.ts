@@ -13,6 +13,7 @@ import endpoint from "./index.ts";
 import type { GenerateVideoRequest } from "./schema.ts";
 import { generateVideo } from "./service.ts";
 import { fakeStorage } from "../_shared/testing/storage.ts";
+import { webhookSecret } from "../_shared/testing/tasks.ts";
 
 const modelId = "0190a000-0000-7000-8000-000000000001";
 const body = { model_id: modelId, prompt: "a red fox" };
@@ -51,7 +52,7 @@ const post: Sent = {
 };
 
 function setting(
-  secret: string | null = "a secret of thirty-two characters",
+  secret: string | null = webhookSecret,
   moderation: Moderation | null = null,
 ) {
   const { database, calls } = fakeDatabase({

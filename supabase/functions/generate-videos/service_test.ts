@@ -7,6 +7,7 @@ import { fakeProvider, fakeProviders } from "../_shared/testing/provider.ts";
 import { testServer } from "../_shared/testing/server.ts";
 import { fakeStorage } from "../_shared/testing/storage.ts";
 import { sessionId, userId } from "../_shared/testing/tokens.ts";
+import { webhookSecret } from "../_shared/testing/tasks.ts";
 import endpoint from "./index.ts";
 import { type AcceptedVideos, GenerateVideosRequest } from "./schema.ts";
 import { generateVideos } from "./service.ts";
@@ -25,7 +26,7 @@ const stored: AcceptedVideos = {
   credits_remaining: 2,
 };
 
-function setting(results = stored.results, secret: string | null = "a secret of thirty-two characters") {
+function setting(results = stored.results, secret: string | null = webhookSecret) {
   const { database, calls } = fakeDatabase({
     generate_videos: () => ({ ...stored, results }),
     claim_submission: () => ({ claimed: false }),

@@ -11,11 +11,18 @@ import { fakeProvider, fakeProviders } from "../_shared/testing/provider.ts";
 import { testServer } from "../_shared/testing/server.ts";
 import { fakeStorage } from "../_shared/testing/storage.ts";
 import { fakeWeb } from "../_shared/testing/web.ts";
-import { facts, jobId, ownerReference, pollTask, storeTask, submission } from "../_shared/testing/tasks.ts";
+import {
+  facts,
+  jobId,
+  ownerReference,
+  pollTask,
+  storeTask,
+  submission,
+  webhookSecret,
+} from "../_shared/testing/tasks.ts";
 import endpoint from "./index.ts";
 import { receiveProviderWebhook } from "./service.ts";
 
-const webhookSecret = "a secret of thirty-two characters";
 const submissionId = submission.submission_id;
 const token = webhookToken(webhookSecret, "fal", submissionId);
 const query = { owner: ownerReference, provider: "fal", submission_id: submissionId, token };

@@ -1,5 +1,6 @@
 /** Alerts and the rules that raise them, as the tests have them measured. */
 import type { TestDatabase } from "../harness.ts";
+import { stillDatabase } from "./frozen-clock.ts";
 import { runTask } from "./scheduled-tasks.ts";
 import type { Sql } from "./ledger.ts";
 
@@ -55,6 +56,13 @@ export async function takeOverMetrics(sql: Sql): Promise<void> {
       select m.subject, m.value from testing.measured as m where m.metric = p_metric
     $$;
   `.simple();
+}
+
+/** A database with a still clock, whose metrics measure what a test says. */
+export async function alertDatabase(): Promise<TestDatabase> {
+  const database = await stillDatabase();
+  await takeOverMetrics(database.sql);
+  return database;
 }
 
 export async function setMeasured(sql: Sql, metric: string, value: number, subject = "it"): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Task } from "../queue/task.ts";
-import type { Submission, VideoTaskFacts } from "../videos/procedures.ts";
+import type { ClaimedSubmission, Submission, VideoTaskFacts } from "../videos/procedures.ts";
 import { userId } from "./tokens.ts";
 
 export const jobId = "0190a000-0000-7000-8000-0000000000aa";
@@ -14,6 +14,21 @@ export const submission: Submission = {
   request_id: "request-1",
   references: { status_url: "https://queue.fal.run/status" },
 };
+
+/** What is claimed to be sent, of the same job. */
+export const claim: ClaimedSubmission = {
+  claimed: true,
+  submission_id: submission.submission_id,
+  owner_reference: ownerReference,
+  provider: submission.provider,
+  provider_model: submission.provider_model,
+  prompt: "a red fox",
+  settings: { duration_seconds: 8, resolution: "720p", aspect_ratio: "9:16" },
+  fields: { seed: 7 },
+};
+
+/** Of the webhooks that providers send. */
+export const webhookSecret = "a secret of thirty-two characters";
 
 /** What the database knows of the job, whose files are not in storage yet. */
 export const facts: VideoTaskFacts = { folder: `${ownerReference}/${jobId}`, paths: [], submission };

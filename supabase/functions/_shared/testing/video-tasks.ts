@@ -13,7 +13,7 @@ import { mp4 } from "./mp4.ts";
 import { fakeProvider, fakeProviders } from "./provider.ts";
 import { fakeStorage } from "./storage.ts";
 import { fakeWeb } from "./web.ts";
-import { facts, submission } from "./tasks.ts";
+import { facts, submission, webhookSecret } from "./tasks.ts";
 import { type VideoTaskPorts, videoTasks } from "../videos/tasks.ts";
 
 /** A job of which the database knows these facts, whoever does a task of it, and what the database was told. */
@@ -52,7 +52,7 @@ export function setting(given: {
     storage,
     uploads: fakeStorage(),
     web: fakeWeb(),
-    config: testConfig({ WEBHOOK_SECRET: "a secret of thirty-two characters" }),
+    config: testConfig({ WEBHOOK_SECRET: webhookSecret }),
     log,
     fetch: given.fetch ?? (() => Promise.resolve(new Response(mp4()))),
     now: clock.now,
