@@ -4,7 +4,7 @@ import * as z from "zod";
 import { GetAdminStatsResponse } from "../../../supabase/functions/admin-stats/schema.ts";
 import { runs } from "../../runs.ts";
 import { type TestDatabase, testDatabase } from "../harness.ts";
-import { runTask } from "../support/scheduled-tasks.ts";
+import { runTaskToEnd } from "../support/scheduled-tasks.ts";
 import { manyConnections, untilBlocked } from "../support/connections.ts";
 import { first } from "../support/ledger.ts";
 
@@ -113,13 +113,13 @@ Deno.test("every figure equals the bare rows of its span and step, without sums,
     await compare(database, "month");
   });
   await test.step("with all, which the tick keeps", async () => {
-    await runTask(sql, "sum_stats");
+    await runTaskToEnd(sql, "sum_stats");
     assert.equal((await sql`select * from ops.unsummed_stats(1)`).length, 0);
     await sql`update ops.stat_sums as s set stats = s.stats || row('credits', 'sold', 1)::ops.stat
       where s.at = (select min(l.at) from ops.stat_sums as l where l.at > core.now() - interval '29 days')`;
     await assert.rejects(compare(database, "month"), /in all/, "the sums are not what is read");
     await sql`delete from ops.stat_sums`;
-    await runTask(sql, "sum_stats");
+    await runTaskToEnd(sql, "sum_stats");
     await compare(database, "month");
   });
   await test.step("six hours are summed once they are over for an hour", async () => {
@@ -135,7 +135,7 @@ Deno.test("a cost that is given back after its hours were summed is not shown an
   await using database = await testDatabase();
   const { sql } = database;
   await history(database, 300);
-  await runTask(sql, "sum_stats");
+  await runTaskToEnd(sql, "sum_stats");
   const { id } = await first(sql`
     select s.id from videos.submissions as s
     where s.counted_on is not null and s.claimed_at between core.now() - interval '20 days' and core.now() - interval '2 days' limit 1`);
@@ -149,7 +149,7 @@ Deno.test("an erased account's jobs and costs leave the hour, the day and the mo
   await using database = await testDatabase();
   const { sql } = database;
   await history(database, 300);
-  await runTask(sql, "sum_stats");
+  await runTaskToEnd(sql, "sum_stats");
   const before = await statsOf(database, "month");
   await sql`select videos.delete_jobs(array(
     select j.user_id from videos.jobs as j order by j.created_at desc offset 20 limit 200))`;
