@@ -156,10 +156,12 @@ async function prepareBaseline(sql: postgres.Sql, users: number): Promise<void> 
 }
 
 /** Each user has a network of their own, as most have. */
+const networkOf = (user: string) => `10.0.${user.slice(-4)}`;
+
 export async function generate(
   sql: postgres.Sql,
   user: string,
-  network = `10.0.${user.slice(-4)}`,
+  network = networkOf(user),
 ): Promise<void> {
   const [row] = await sql`
     select api.generate_video(${user}, ${network}, ${crypto.randomUUID()}, ${fingerprint},
@@ -174,7 +176,7 @@ async function purchase(sql: postgres.Sql, user: string): Promise<void> {
 }
 
 const take = (sql: postgres.Sql, policy: string, user: string) =>
-  sql`select guard.take(${[policy]}, ${user}, null, 'bench')`;
+  sql`select guard.take(${[policy]}, ${user}, ${networkOf(user)}, 'bench')`;
 
 /** So many ends of holds a second need holds that are there before; nobody has shown more. */
 const endsPerSecond = 8_000;
