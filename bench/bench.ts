@@ -138,7 +138,9 @@ if (positionals.length === 0 && !quick) {
     `# Benchmarks
 
 Written by \`deno task bench\` on ${date}; ${how}. What is compared ran in the same minutes on the same machine, which had
-the load generator, the simulated providers and Postgres on the same cores: ratios say more than figures.
+the load generator, the simulated providers and Postgres on the same cores: ratios say more than figures. Why a promise is not kept, and
+what an accept and a completed video cost at least, is in [0037](decisions/0037-the-hot-path-is-counted-in-instructions.md),
+[0038](decisions/0038-cpu-of-a-completed-video.md) and [0059](decisions/0059-what-an-accept-cannot-do-without.md).
 
 ${markdown(findings)}
 Machine: ${machine}.
