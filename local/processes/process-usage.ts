@@ -31,3 +31,9 @@ export function peakMemory(pid: number): number | undefined {
     return undefined;
   }
 }
+
+/** From here on the most memory counts anew, from what the process has now. */
+export function forgetPeakMemory(pid: number): void {
+  // proc_pid_clear_refs(5): "Writing 5 to this file resets the peak resident set size".
+  Deno.writeTextFileSync(`/proc/${pid}/clear_refs`, "5");
+}
