@@ -213,7 +213,7 @@ function listOf({ transactions, notifications, deliveries, consumptions }: AppSt
   ].join("\n");
 }
 
-/** What came of a deed, as soon as our server has answered the notification, or a few seconds later. */
+/** What came of a deed, as soon as our server has answered the notification; one that comes late is not waited for. */
 async function tellOf({ transactionId, signed, notificationId }: Done, url: string): Promise<string> {
   const lines = transactionId === null ? [] : [`transaction   ${transactionId}`];
   if (notificationId !== null) lines.push(`notification  ${await deliveryOf(notificationId, url)}`);
@@ -224,16 +224,13 @@ async function tellOf({ transactionId, signed, notificationId }: Done, url: stri
   return lines.join("\n");
 }
 
-/** Our server takes a notification within a second; who is asked longer than this has an answer to look for. */
-const deliveryMilliseconds = 5_000;
-
 async function deliveryOf(notificationId: string, url: string): Promise<string> {
-  const deadline = Date.now() + deliveryMilliseconds;
   for (;;) {
     const { deliveries } = await appStoreControl(url).report();
     const own = deliveries.filter(({ requestId }) => requestId === notificationId);
     if (own.length === 0) return "lost, as it was asked for";
-    if (own.every(({ attempts }) => attempts > 0) || Date.now() > deadline) {
+    // Each attempt ends: answered, or given up by the store after its timeout.
+    if (own.every(({ attempts, dueAt }) => attempts > 0 || dueAt > Date.now())) {
       return own.map(({ attempts, lastStatus, state }) =>
         attempts === 0 ? "not sent yet" : `${state}, our server answered ${lastStatus ?? "nothing"}`
       ).join("; ");

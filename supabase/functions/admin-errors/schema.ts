@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { requestIdForm } from "../_shared/endpoint/response-headers.ts";
 import { pageQuery, positionTime } from "../_shared/request/cursor.ts";
 
 const code = z.string().check(
@@ -14,7 +15,7 @@ export const GetAdminErrorsQuery = z.strictObject({
   endpoint: z.optional(endpoint),
   /** Of the answers with these errors. */
   status: z.optional(z.string().check(z.regex(/^5\d{2}$/, "Must be a status of the server's: 5xx"))),
-  request_id: z.optional(z.string().check(z.minLength(1), z.maxLength(200))),
+  request_id: z.optional(z.string().check(z.regex(requestIdForm, "Must be a request_id of an answer"))),
 });
 export type GetAdminErrorsQuery = z.infer<typeof GetAdminErrorsQuery>;
 
@@ -44,7 +45,7 @@ export type LoggedError = z.infer<typeof LoggedError>;
 export const ErrorsPosition = z.strictObject({
   minute: positionTime,
   code,
-  endpoint: z.string().check(z.maxLength(200)),
+  endpoint,
   place: z.int().check(z.minimum(0), z.maximum(100)),
 });
 

@@ -13,13 +13,13 @@ Deno.test("a page of errors is asked for by the admin of the token, and its curs
   const next = { minute: "2026-11-20T11:59:00+00:00", code: "ERR_6003", endpoint: "models", place: 1 };
   const { database, calls } = fakeDatabase({ admin_errors: () => ({ errors, next }) });
   const context = testContext("admin", { database });
-  const query = GetAdminErrorsQuery.parse({ endpoint: "models", request_id: "r", limit: "1" });
+  const query = GetAdminErrorsQuery.parse({ endpoint: "models", request_id: "a-request", limit: "1" });
   const { status, body } = await listErrors(query, context);
   assert(body?.next_cursor);
   assert.deepEqual([status, body.errors], [200, errors]);
   await listErrors(GetAdminErrorsQuery.parse({ cursor: body.next_cursor }), context);
   assert.deepEqual(calls.map(({ args }) => args), [
-    { ...caller, p_endpoint: "models", p_request_id: "r", p_limit: 1, p_codes: null, p_after: null },
+    { ...caller, p_endpoint: "models", p_request_id: "a-request", p_limit: 1, p_codes: null, p_after: null },
     { ...caller, p_limit: 20, p_codes: null, p_after: next },
   ]);
   await assert.rejects(listErrors(GetAdminErrorsQuery.parse({ cursor: "made-up" }), context), {
@@ -61,6 +61,7 @@ Deno.test("what the error log cannot have is not asked for", () => {
     },
     { endpoint: "" },
     { request_id: "" },
+    { request_id: "a\u0000request" },
     { severity: "error" },
   ];
   for (const query of wrong) {

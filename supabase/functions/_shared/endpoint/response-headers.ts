@@ -30,7 +30,8 @@ export function setStandardHeaders(headers: Headers, standard: StandardHeaders):
   setCorsHeaders(headers, standard.origin, standard.corsAllowOrigin);
 }
 
-const requestIdForm = /^[A-Za-z0-9._-]{8,64}$/;
+/** Of every request id that we answer, log and store. */
+export const requestIdForm = /^[A-Za-z0-9._-]{8,64}$/;
 
 /** The caller's own request id where it has the form of one, else a new UUID. */
 export function requestIdOf(headers: Headers): string {
