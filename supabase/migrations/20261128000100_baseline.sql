@@ -889,7 +889,7 @@ declare
 begin
   v_caller := accounts.admit(p_user_id, p_suspended, p_session_id);
   language := v_caller.language;
-  refusal := guard.in_language(v_caller.refusal, language);
+  refusal := v_caller.refusal;
   is_new := v_caller.is_new;
   if refusal is not null then
     return;
@@ -909,7 +909,7 @@ begin
     refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
   end if;
   if refusal is not null then
-    refusal := guard.in_language(refusal || jsonb_build_object('limits', limits), language);
+    refusal := refusal || jsonb_build_object('limits', limits);
   end if;
 end;
 $$;
@@ -8779,7 +8779,8 @@ begin
   v_model := v_seen.model;
 
   if not v_seen.is_active then
-    outcome := (accounts.admit(p_user_id)).refusal;
+    -- Who is answered says the language of every outcome.
+    outcome := (accounts.admit(p_user_id)).refusal - 'language';
     return;
   end if;
   if not v_seen.is_enabled then
@@ -9179,8 +9180,8 @@ set search_path = ''
 as $$
 -- Asks whether a caller may act, and makes their row and account at the first call. `refusal` is null, or what
 -- to return (auth/unauthenticated for a closed or merged account, and where the session of the caller's token has ended;
--- auth/suspended for a suspended account); `language` is the user's own, if any; `is_new` is true for the one call that
--- made the row. A tombstone is never revived. With p_suspended whoever is suspended may act, too; the suspension has ended
+-- auth/suspended for a suspended account), in the user's language; `language` is that, if any; `is_new` is true for the one
+-- call that made the row. A tombstone is never revived. With p_suspended whoever is suspended may act, too; the suspension has ended
 -- their sessions, so none is asked for. Without p_session_id no session is asked: by whoever asks again.
 declare
   v_is_out boolean;
@@ -9214,9 +9215,9 @@ begin
     perform credits.open_account(p_user_id);
   end loop;
   if v_is_out then
-    refusal := guard.refusal('auth/unauthenticated');
+    refusal := guard.refusal('auth/unauthenticated', p_language => language);
   elsif v_is_banned and not p_suspended then
-    refusal := guard.refusal('auth/suspended');
+    refusal := guard.refusal('auth/suspended', p_language => language);
   end if;
 end;
 $$;
@@ -9303,7 +9304,7 @@ end;
 $$;
 
 create function accounts.lock(
-  p_user_id uuid, p_suspended boolean default false, out refusal jsonb, out account credits.accounts
+  p_user_id uuid, p_suspended boolean default false, out refusal jsonb, out language text, out account credits.accounts
 )
 language plpgsql
 volatile
@@ -9313,7 +9314,7 @@ as $$
 -- user suspended, while this waited. `account` is as credits.lock_account has it. Locks: account → expired lots.
 begin
   account := credits.lock_account(p_user_id);
-  refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
+  select a.refusal, a.language into refusal, language from accounts.admit(p_user_id, p_suspended) as a;
 end;
 $$;
 
@@ -9742,13 +9743,13 @@ return jsonb_build_object(
 );
 
 -- What is said of every token that is no guest's, or not any more: one thing, so that nobody learns which.
-create function accounts.refuse_guest_token(p_limits jsonb)
+create function accounts.refuse_guest_token(p_limits jsonb, p_language text)
 returns jsonb
 language sql
 stable
 return guard.refusal('request/malformed', jsonb_build_object('fields', jsonb_build_array(jsonb_build_object(
   'path', 'guest_token', 'message', 'Must be the access token of a guest whose session is alive, at most 5 minutes old'
-))), p_limits);
+))), p_limits, p_language);
 
 create function accounts.move_rows(p_guest_id uuid, p_heir_id uuid)
 returns void
@@ -11514,9 +11515,8 @@ as $$
 begin
   select a.refusal, a.language into refusal, language from accounts.admit(p_admin_id, p_session_id => p_session_id) as a;
   if refusal is null and not exists (select from accounts.users as u where u.id = p_admin_id and u.is_admin) then
-    refusal := guard.refusal('auth/forbidden');
+    refusal := guard.refusal('auth/forbidden', p_language => language);
   end if;
-  refusal := guard.in_language(refusal, language);
 end;
 $$;
 
@@ -12238,14 +12238,16 @@ as $$
 $$;
 
 create view ops.open_cases with (security_invoker = true) as
-select c.due_at - now() as time_left, c.due_at, c.status, c.notices, c.reports, c.job_id, j.user_id, j.prompt, c.appeal,
+select c.due_at - now() as time_left, c.due_at, c.status, c.notices, c.reports, c.job_id, j.user_id,
+  coalesce(j.prompt <> '', false) as has_prompt, c.appeal,
   (
     select a.path from videos.assets as a where a.job_id = c.job_id and a.kind = 'video' and a.deleted_at is null
   ) as video_path, c.opened_at, c.id as case_id
 from safety.cases as c
 left join videos.jobs as j on j.id = c.job_id
 where c.status in ('open', 'appealed');
-comment on view ops.open_cases is 'What is to be decided: order by due_at, opened_at.';
+comment on view ops.open_cases is
+  'What is to be decided: order by due_at, opened_at. The prompt is read by POST admin-jobs, which writes that down.';
 
 -- supabase/schemas/ops/views.sql
 
@@ -17135,7 +17137,7 @@ declare
 begin
   v_caller := accounts.admit(p_user_id, p_session_id => p_session_id);
   if v_caller.refusal is not null then
-    return guard.in_language(v_caller.refusal, v_caller.language);
+    return v_caller.refusal;
   end if;
   v_outcome := guard.claim(p_user_id, 'generate-video', p_idempotency_key, p_fingerprint);
   if v_outcome is null then
@@ -17174,7 +17176,7 @@ declare
 begin
   v_caller := accounts.admit(p_user_id, p_session_id => p_session_id);
   if v_caller.refusal is not null then
-    return guard.in_language(v_caller.refusal, v_caller.language);
+    return v_caller.refusal;
   end if;
   v_outcome := guard.claim(p_user_id, 'generate-videos', p_idempotency_key, p_fingerprint);
   if v_outcome is null then
@@ -18283,14 +18285,14 @@ begin
     return guard.refusal('auth/forbidden', '{}', v_caller.limits, v_caller.language);
   end if;
   if p_guest_id = p_user_id or not p_is_fresh or not accounts.find(p_guest_id) then
-    return accounts.refuse_guest_token(v_caller.limits);
+    return accounts.refuse_guest_token(v_caller.limits, v_caller.language);
   end if;
 
   -- The guest's first: nobody who has an account waits for that of a guest whom it may come to include.
   v_account := credits.lock_account(p_guest_id);
   v_refusal := (accounts.lock(p_user_id)).refusal;
   if v_refusal is not null then
-    return guard.in_language(v_refusal || jsonb_build_object('limits', v_caller.limits), v_caller.language);
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   -- Another call may have been first.
   select m.* into v_merge from accounts.merges as m where m.guest_id = p_guest_id and m.heir_id = p_user_id;
@@ -18301,7 +18303,7 @@ begin
   if v_guest.merged_into is null and v_guest.closed_at is null
     and not accounts.is_session(p_guest_id, p_guest_session_id)
   then
-    return accounts.refuse_guest_token(v_caller.limits);
+    return accounts.refuse_guest_token(v_caller.limits, v_caller.language);
   end if;
   -- Whoever links an identity at this moment is somebody, or comes to nothing: their row is not to be waited for, since
   -- who has it may wait for the account.
@@ -18476,7 +18478,7 @@ begin
   -- It waited for locks, and the account may have been closed meanwhile, or its user suspended.
   v_refusal := (accounts.admit(p_user_id)).refusal;
   if v_refusal is not null then
-    return guard.in_language(v_refusal || jsonb_build_object('limits', v_caller.limits), v_caller.language);
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   v_reason := case
     when v_transaction.reason = 'family_shared' then 'family_shared'
@@ -18911,7 +18913,7 @@ begin
   perform accounts.lock_all(array[v_found.user_id, p_user_id]);
   v_refusal := (accounts.lock(p_user_id)).refusal;
   if v_refusal is not null then
-    return guard.in_language(v_refusal || jsonb_build_object('limits', v_caller.limits), v_caller.language);
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if (devices.find_guest(p_app_transaction)).user_id is distinct from v_found.user_id then
     return guard.refusal('resource/wrong-state', '{"status": "recovered"}', v_caller.limits, v_caller.language);
@@ -19077,13 +19079,13 @@ as $$
 -- several copies the first one counts, and a second call changes nothing. resource/not-found where it was deleted
 -- meanwhile. Locks: account → upload.
 declare
-  v_refusal jsonb;
+  v_caller record;
   v_now timestamptz;
   v_upload videos.uploads;
 begin
-  v_refusal := (accounts.lock(p_user_id)).refusal;
-  if v_refusal is not null then
-    return v_refusal;
+  v_caller := accounts.lock(p_user_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
   end if;
   v_now := core.now();
   update videos.uploads as u
@@ -19091,7 +19093,7 @@ begin
   where u.id = p_upload_id and u.owner_id = p_user_id and u.status = 'pending' and videos.is_shown(u, v_now);
   v_upload := videos.find_upload(p_user_id, p_upload_id, v_now);
   if v_upload.id is null then
-    return guard.refusal('resource/not-found');
+    return guard.refusal('resource/not-found', p_language => v_caller.language);
   end if;
   return guard.answer(videos.upload_json(v_upload) || jsonb_build_object('is_first', v_upload.path = p_path));
 end;

@@ -15,8 +15,8 @@ set search_path = ''
 as $$
 -- Asks whether a caller may act, and makes their row and account at the first call. `refusal` is null, or what
 -- to return (auth/unauthenticated for a closed or merged account, and where the session of the caller's token has ended;
--- auth/suspended for a suspended account); `language` is the user's own, if any; `is_new` is true for the one call that
--- made the row. A tombstone is never revived. With p_suspended whoever is suspended may act, too; the suspension has ended
+-- auth/suspended for a suspended account), in the user's language; `language` is that, if any; `is_new` is true for the one
+-- call that made the row. A tombstone is never revived. With p_suspended whoever is suspended may act, too; the suspension has ended
 -- their sessions, so none is asked for. Without p_session_id no session is asked: by whoever asks again.
 declare
   v_is_out boolean;
@@ -50,9 +50,9 @@ begin
     perform credits.open_account(p_user_id);
   end loop;
   if v_is_out then
-    refusal := guard.refusal('auth/unauthenticated');
+    refusal := guard.refusal('auth/unauthenticated', p_language => language);
   elsif v_is_banned and not p_suspended then
-    refusal := guard.refusal('auth/suspended');
+    refusal := guard.refusal('auth/suspended', p_language => language);
   end if;
 end;
 $$;
@@ -139,7 +139,7 @@ end;
 $$;
 
 create function accounts.lock(
-  p_user_id uuid, p_suspended boolean default false, out refusal jsonb, out account credits.accounts
+  p_user_id uuid, p_suspended boolean default false, out refusal jsonb, out language text, out account credits.accounts
 )
 language plpgsql
 volatile
@@ -149,7 +149,7 @@ as $$
 -- user suspended, while this waited. `account` is as credits.lock_account has it. Locks: account → expired lots.
 begin
   account := credits.lock_account(p_user_id);
-  refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
+  select a.refusal, a.language into refusal, language from accounts.admit(p_user_id, p_suspended) as a;
 end;
 $$;
 

@@ -24,13 +24,13 @@ return jsonb_build_object(
 );
 
 -- What is said of every token that is no guest's, or not any more: one thing, so that nobody learns which.
-create function accounts.refuse_guest_token(p_limits jsonb)
+create function accounts.refuse_guest_token(p_limits jsonb, p_language text)
 returns jsonb
 language sql
 stable
 return guard.refusal('request/malformed', jsonb_build_object('fields', jsonb_build_array(jsonb_build_object(
   'path', 'guest_token', 'message', 'Must be the access token of a guest whose session is alive, at most 5 minutes old'
-))), p_limits);
+))), p_limits, p_language);
 
 create function accounts.move_rows(p_guest_id uuid, p_heir_id uuid)
 returns void

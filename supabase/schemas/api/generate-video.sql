@@ -22,7 +22,7 @@ declare
 begin
   v_caller := accounts.admit(p_user_id, p_session_id => p_session_id);
   if v_caller.refusal is not null then
-    return guard.in_language(v_caller.refusal, v_caller.language);
+    return v_caller.refusal;
   end if;
   v_outcome := guard.claim(p_user_id, 'generate-video', p_idempotency_key, p_fingerprint);
   if v_outcome is null then

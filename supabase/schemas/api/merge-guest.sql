@@ -34,14 +34,14 @@ begin
     return guard.refusal('auth/forbidden', '{}', v_caller.limits, v_caller.language);
   end if;
   if p_guest_id = p_user_id or not p_is_fresh or not accounts.find(p_guest_id) then
-    return accounts.refuse_guest_token(v_caller.limits);
+    return accounts.refuse_guest_token(v_caller.limits, v_caller.language);
   end if;
 
   -- The guest's first: nobody who has an account waits for that of a guest whom it may come to include.
   v_account := credits.lock_account(p_guest_id);
   v_refusal := (accounts.lock(p_user_id)).refusal;
   if v_refusal is not null then
-    return guard.in_language(v_refusal || jsonb_build_object('limits', v_caller.limits), v_caller.language);
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   -- Another call may have been first.
   select m.* into v_merge from accounts.merges as m where m.guest_id = p_guest_id and m.heir_id = p_user_id;
@@ -52,7 +52,7 @@ begin
   if v_guest.merged_into is null and v_guest.closed_at is null
     and not accounts.is_session(p_guest_id, p_guest_session_id)
   then
-    return accounts.refuse_guest_token(v_caller.limits);
+    return accounts.refuse_guest_token(v_caller.limits, v_caller.language);
   end if;
   -- Whoever links an identity at this moment is somebody, or comes to nothing: their row is not to be waited for, since
   -- who has it may wait for the account.

@@ -71,7 +71,7 @@ begin
   -- It waited for locks, and the account may have been closed meanwhile, or its user suspended.
   v_refusal := (accounts.admit(p_user_id)).refusal;
   if v_refusal is not null then
-    return guard.in_language(v_refusal || jsonb_build_object('limits', v_caller.limits), v_caller.language);
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   v_reason := case
     when v_transaction.reason = 'family_shared' then 'family_shared'

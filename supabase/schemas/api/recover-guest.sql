@@ -39,7 +39,7 @@ begin
   perform accounts.lock_all(array[v_found.user_id, p_user_id]);
   v_refusal := (accounts.lock(p_user_id)).refusal;
   if v_refusal is not null then
-    return guard.in_language(v_refusal || jsonb_build_object('limits', v_caller.limits), v_caller.language);
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if (devices.find_guest(p_app_transaction)).user_id is distinct from v_found.user_id then
     return guard.refusal('resource/wrong-state', '{"status": "recovered"}', v_caller.limits, v_caller.language);

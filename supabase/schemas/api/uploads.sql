@@ -142,13 +142,13 @@ as $$
 -- several copies the first one counts, and a second call changes nothing. resource/not-found where it was deleted
 -- meanwhile. Locks: account → upload.
 declare
-  v_refusal jsonb;
+  v_caller record;
   v_now timestamptz;
   v_upload videos.uploads;
 begin
-  v_refusal := (accounts.lock(p_user_id)).refusal;
-  if v_refusal is not null then
-    return v_refusal;
+  v_caller := accounts.lock(p_user_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
   end if;
   v_now := core.now();
   update videos.uploads as u
@@ -156,7 +156,7 @@ begin
   where u.id = p_upload_id and u.owner_id = p_user_id and u.status = 'pending' and videos.is_shown(u, v_now);
   v_upload := videos.find_upload(p_user_id, p_upload_id, v_now);
   if v_upload.id is null then
-    return guard.refusal('resource/not-found');
+    return guard.refusal('resource/not-found', p_language => v_caller.language);
   end if;
   return guard.answer(videos.upload_json(v_upload) || jsonb_build_object('is_first', v_upload.path = p_path));
 end;

@@ -46,7 +46,7 @@ declare
 begin
   v_caller := accounts.admit(p_user_id, p_suspended, p_session_id);
   language := v_caller.language;
-  refusal := guard.in_language(v_caller.refusal, language);
+  refusal := v_caller.refusal;
   is_new := v_caller.is_new;
   if refusal is not null then
     return;
@@ -66,7 +66,7 @@ begin
     refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
   end if;
   if refusal is not null then
-    refusal := guard.in_language(refusal || jsonb_build_object('limits', limits), language);
+    refusal := refusal || jsonb_build_object('limits', limits);
   end if;
 end;
 $$;

@@ -150,9 +150,8 @@ as $$
 begin
   select a.refusal, a.language into refusal, language from accounts.admit(p_admin_id, p_session_id => p_session_id) as a;
   if refusal is null and not exists (select from accounts.users as u where u.id = p_admin_id and u.is_admin) then
-    refusal := guard.refusal('auth/forbidden');
+    refusal := guard.refusal('auth/forbidden', p_language => language);
   end if;
-  refusal := guard.in_language(refusal, language);
 end;
 $$;
 

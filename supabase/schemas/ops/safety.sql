@@ -166,11 +166,13 @@ as $$
 $$;
 
 create view ops.open_cases with (security_invoker = true) as
-select c.due_at - now() as time_left, c.due_at, c.status, c.notices, c.reports, c.job_id, j.user_id, j.prompt, c.appeal,
+select c.due_at - now() as time_left, c.due_at, c.status, c.notices, c.reports, c.job_id, j.user_id,
+  coalesce(j.prompt <> '', false) as has_prompt, c.appeal,
   (
     select a.path from videos.assets as a where a.job_id = c.job_id and a.kind = 'video' and a.deleted_at is null
   ) as video_path, c.opened_at, c.id as case_id
 from safety.cases as c
 left join videos.jobs as j on j.id = c.job_id
 where c.status in ('open', 'appealed');
-comment on view ops.open_cases is 'What is to be decided: order by due_at, opened_at.';
+comment on view ops.open_cases is
+  'What is to be decided: order by due_at, opened_at. The prompt is read by POST admin-jobs, which writes that down.';

@@ -47,7 +47,8 @@ begin
   v_model := v_seen.model;
 
   if not v_seen.is_active then
-    outcome := (accounts.admit(p_user_id)).refusal;
+    -- Who is answered says the language of every outcome.
+    outcome := (accounts.admit(p_user_id)).refusal - 'language';
     return;
   end if;
   if not v_seen.is_enabled then

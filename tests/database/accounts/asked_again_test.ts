@@ -73,8 +73,8 @@ for (const [name, { waitsFor, call, alsoSuspended }] of Object.entries(procedure
       const isClosed = code === "ERR_4005" || alsoSuspended === "once";
       assert.equal(again?.answer.error, isClosed ? "ERR_4005" : alsoSuspended ? undefined : code);
       // A closed account has no language any more.
-      for (const refused of name.includes("admin") && code === "ERR_4017" ? [row, again] : []) {
-        assert(refused?.answer.error === undefined || refused.answer.language === "tr");
+      for (const refused of [row, again]) {
+        if (refused?.answer.error === "ERR_4017") assert.equal(refused.answer.language, "tr");
       }
     });
   }

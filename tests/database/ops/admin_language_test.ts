@@ -56,8 +56,11 @@ for (const [name, call] of Object.entries(refused)) {
   });
 }
 
-Deno.test("each procedure whose caller is known says the language with the limits of a refusal", async () => {
+Deno.test("each procedure whose caller is known refuses in their language", async () => {
   for (const { path, text } of await schemaFiles()) {
-    assert.deepEqual(text.match(/guard\.refusal\([^;]*?v_caller\.limits\)[^;]*/g) ?? [], [], path);
+    for (const procedure of text.split(/^create function /m).filter((each) => each.includes("v_caller"))) {
+      const refusals = procedure.match(/return (guard\.refusal|accounts\.refuse_guest_token)\([^;]*;/g) ?? [];
+      assert.deepEqual(refusals.filter((each) => !each.includes("v_caller.language")), [], path);
+    }
   }
 });
