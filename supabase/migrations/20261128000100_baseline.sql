@@ -5057,16 +5057,18 @@ $$;
 
 create function notify.wants(p_user accounts.users, p_type text, p_channel text)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- Whether a user is told of a type by a channel: one by which it can be told, and that they have not switched off.
-  select exists (
+-- Whether a user is told of a type by a channel: one by which it can be told, and that they have not switched off.
+begin
+  return exists (
     select from unnest(events.types()) as t
     where t.type = p_type and p_channel = any (t.channels)
       and coalesce((p_user.notification_preferences -> p_type ->> p_channel)::boolean, true)
-  )
+  );
+end;
 $$;
 
 create function notify.give_up_delivery(p_delivery_id uuid, p_error text)
@@ -5132,12 +5134,14 @@ $$;
 
 create function notify.has_devices(p_user_id uuid)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- Whether there is a device to be told of what happens to a user; to the others no push is delivered at all.
-  select exists (select from notify.push_tokens as t where t.user_id = p_user_id)
+-- Whether there is a device to be told of what happens to a user; to the others no push is delivered at all.
+begin
+  return exists (select from notify.push_tokens as t where t.user_id = p_user_id);
+end;
 $$;
 
 create function notify.push_silence(p_event events.log, p_user accounts.users)

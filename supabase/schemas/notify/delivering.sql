@@ -40,16 +40,18 @@ $$;
 
 create function notify.wants(p_user accounts.users, p_type text, p_channel text)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- Whether a user is told of a type by a channel: one by which it can be told, and that they have not switched off.
-  select exists (
+-- Whether a user is told of a type by a channel: one by which it can be told, and that they have not switched off.
+begin
+  return exists (
     select from unnest(events.types()) as t
     where t.type = p_type and p_channel = any (t.channels)
       and coalesce((p_user.notification_preferences -> p_type ->> p_channel)::boolean, true)
-  )
+  );
+end;
 $$;
 
 create function notify.give_up_delivery(p_delivery_id uuid, p_error text)

@@ -43,12 +43,14 @@ $$;
 
 create function notify.has_devices(p_user_id uuid)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- Whether there is a device to be told of what happens to a user; to the others no push is delivered at all.
-  select exists (select from notify.push_tokens as t where t.user_id = p_user_id)
+-- Whether there is a device to be told of what happens to a user; to the others no push is delivered at all.
+begin
+  return exists (select from notify.push_tokens as t where t.user_id = p_user_id);
+end;
 $$;
 
 create function notify.push_silence(p_event events.log, p_user accounts.users)

@@ -259,3 +259,11 @@ Deno.test("whatever the operator looks at, no grown table is read as a whole", a
     await test.step(what, async () => assert.deepEqual(await readAsAWhole(sql, grown, [question]), []));
   }
 });
+
+Deno.test("no view shows a prompt: whoever reads one is written down", async () => {
+  await using database = await testDatabase();
+  const shown = await database.sql<{ name: string }[]>`
+    select c.relname as name from pg_class as c join pg_attribute as a on a.attrelid = c.oid
+    where c.relnamespace = 'ops'::regnamespace and c.relkind = 'v' and a.attname = 'prompt'`;
+  assert.deepEqual(shown.map(({ name }) => name), []);
+});
