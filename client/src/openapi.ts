@@ -30,7 +30,7 @@ export interface paths {
         };
         /**
          * What waits for the operator, page by page, by which rules, and what was away
-         * @description Newest first; `status` names those that are `open` or `resolved`. `metric`, `value` and `threshold` are null of what was met and not measured. An alert is as bad (`level`) as it has been since it began. `rules` are all of them: `acting_on` is what one has lowered or switched off now. `incidents` are the newest 20; `ended_at` is null while one lasts.
+         * @description Newest first; `status` names those that are `open` or `resolved`. `metric`, `value` and `threshold` are null of what was met and not measured. An alert is as bad (`level`) as it has been since it began. `rules` are all of them: `acting_on` is what one has lowered or switched off now. `incidents` are those that last, and the newest 20; `ended_at` is null while one lasts.
          */
         get: operations["getAdminAlerts"];
         put?: never;
@@ -1310,6 +1310,7 @@ export interface components {
                 /** Format: uuid */
                 merged_into: string | null;
             };
+            guests: string[];
             credits: {
                 remaining: number;
                 held: number;
@@ -4896,6 +4897,7 @@ export interface operations {
                      *         "closed_at": null,
                      *         "merged_into": null
                      *       },
+                     *       "guests": [],
                      *       "credits": {
                      *         "remaining": 10,
                      *         "held": 0,
@@ -5023,6 +5025,7 @@ export interface operations {
                      *         "closed_at": null,
                      *         "merged_into": null
                      *       },
+                     *       "guests": [],
                      *       "credits": {
                      *         "remaining": 10,
                      *         "held": 0,

@@ -26,6 +26,10 @@ interface Shown {
   appAccountToken: string;
 }
 
+/** Of a video with the model's own settings, which is what is made here; in credits. */
+const priceOf = ({ pricing, options }: Model): number =>
+  pricing.credits * (pricing.type === "per_second" ? options.duration_seconds.default : 1);
+
 function SimulatedPhone() {
   const phone = useMemo(newPhone, []);
   const language = useSignal<Language>("en");
@@ -55,7 +59,11 @@ function SimulatedPhone() {
       kinora.models(options),
       kinora.purchases.products(options),
     ]);
-    shown.value = { models: models.filter((model) => !model.requires_image), products, appAccountToken };
+    shown.value = {
+      models: models.filter(({ category }) => category === "text_to_video"),
+      products,
+      appAccountToken,
+    };
   }
   useEffect(() => {
     const { value } = shown;
@@ -117,9 +125,9 @@ function SimulatedPhone() {
               <label>
                 {say.model}
                 <select name="model">
-                  {shown.value.models.map(({ id, name, pricing, description }) => (
-                    <option key={id} value={id} title={description}>
-                      {name} ({say.credits(pricing.credits)})
+                  {shown.value.models.map((model) => (
+                    <option key={model.id} value={model.id} title={model.description}>
+                      {model.name} ({say.credits(priceOf(model))})
                     </option>
                   ))}
                 </select>

@@ -17,6 +17,15 @@ export function TextField({ label, name, value = "", isRequired = true }: FieldP
   );
 }
 
+/** Text that may have several lines. */
+export function LinesField({ label, name, value }: FieldProps & { value: string }) {
+  return (
+    <label>
+      {label} <textarea name={name} rows={3} defaultValue={value} required />
+    </label>
+  );
+}
+
 /** Without `max` there is no bound that the page knows; null where there is no figure. */
 export function NumberField({ label, name, value, min, max, isRequired = true }: FieldProps & {
   value: number | null;

@@ -1481,6 +1481,7 @@ alter table credits.transfers enable row level security;
 create unique index transfers_from on credits.transfers (from_account_id, from_number) where from_number is not null;
 create unique index transfers_to on credits.transfers (to_account_id, to_number) where to_number is not null;
 create unique index transfers_hold on credits.transfers (job_id) where kind = 'hold';
+create index transfers_refund on credits.transfers (job_id) where kind = 'refund';
 -- Exactly one of capture and release, once for a hold.
 create unique index transfers_hold_end on credits.transfers (reverses_id) where kind in ('capture', 'release');
 create index transfers_reversal on credits.transfers (posting_id) where kind = 'reversal';
@@ -1757,18 +1758,21 @@ as $$
   select coalesce(sum(d.amount), 0)::bigint from unnest(p_draws) as d (lot_id, amount)
 $$;
 
--- What a job's hold took of lots that were not bought in the sandbox; 0 for a job without one.
+-- What a job's hold took of lots that were not bought in the sandbox, less what its refunds have given back of it.
 create function credits.paid_for(p_job_id uuid)
 returns bigint
 language sql
 stable
 set search_path = ''
 as $$
-  select coalesce(sum(d.amount), 0)::bigint
-  from credits.transfers as t
+  select coalesce(sum(t.direction * d.amount), 0)::bigint
+  from (
+    select h.draws, 1 as direction from credits.transfers as h where h.job_id = p_job_id and h.kind = 'hold'
+    union all
+    select r.draws, -1 from credits.transfers as r where r.job_id = p_job_id and r.kind = 'refund'
+  ) as t
   cross join lateral unnest(t.draws) as d (lot_id, amount)
   join credits.lots as l on l.id = d.lot_id and not l.is_sandbox
-  where t.job_id = p_job_id and t.kind = 'hold'
 $$;
 
 -- Draws, as they are of the lots' successors in an account that the lots' own was merged into, if it was.
@@ -5692,9 +5696,10 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Lifts a user's hold: whether there was one. What waited for it is done now. Locks: tasks.
+-- Lifts the hold of a user, and of the guests whom they were: whether there was one. What waited for it is done now. Locks:
+-- tasks.
 begin
-  delete from safety.holds as h where h.user_id = p_user_id;
+  delete from safety.holds as h where h.user_id = any (accounts.with_guests(p_user_id));
   if not found then
     return false;
   end if;
@@ -15277,7 +15282,7 @@ as $$
 -- How things stand: what waits for a worker, what runs, what is wrong, and the providers.
 begin
   return jsonb_build_object(
-    'due_tasks', queue.count_due(),
+    'due_tasks', (select count(*) from queue.tasks as t where t.failed_at is null and t.run_at <= core.now()),
     'oldest_due_task_seconds', extract(epoch from queue.oldest_due()),
     'dead_tasks', (select count(*) from queue.tasks as t where t.failed_at is not null),
     'jobs_running', (select count(*) from videos.jobs as j where j.completed_at is null),
@@ -15856,13 +15861,14 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- A user as the operator sees them: `{ user, credits, jobs, legal_hold, erasure, recent_actions, lots, statement, purchases,
--- sessions, devices }`. `is_guest` and `email` are null once Auth knows them no more. Jobs that they deleted are not counted.
+-- A user as the operator sees them: `{ user, guests, credits, jobs, legal_hold, erasure, recent_actions, lots, statement,
+-- purchases, sessions, devices }`. A hold and actions are also those of the guests who became them. `is_guest` and `email` are null once Auth knows them no more. Jobs that they deleted are not counted.
 -- Locks: account → expired lots.
 declare
   v_account constant credits.accounts := credits.lock_account(p_user_id);
   -- Whoever became somebody else has nothing.
   v_balance constant bigint := case when v_account.owner_id = p_user_id then v_account.balance else 0 end;
+  v_people constant uuid[] := accounts.with_guests(p_user_id);
   v_auth auth.users;
   v_user accounts.users;
   v_jobs jsonb;
@@ -15884,6 +15890,7 @@ begin
       'is_guest', v_auth.is_anonymous, 'email', nullif(v_auth.email, ''),
       'is_banned', v_user.is_banned, 'closed_at', core.to_iso(v_user.closed_at), 'merged_into', v_user.merged_into
     ),
+    'guests', to_jsonb(array_remove(v_people, p_user_id)),
     'credits', jsonb_build_object(
       'remaining', v_balance,
       'held', videos.held_credits(p_user_id),
@@ -15891,14 +15898,16 @@ begin
     ),
     'jobs', v_jobs,
     'legal_hold', (
-      select jsonb_build_object('held_at', core.to_iso(h.held_at)) from safety.holds as h where h.user_id = p_user_id
+      select jsonb_build_object('held_at', core.to_iso(min(h.held_at))) from safety.holds as h
+      where h.user_id = any (v_people)
+      having count(*) > 0
     ),
     'erasure', accounts.erasure_json(v_user),
     'recent_actions', (
       select coalesce(jsonb_agg(ops.action_json(r.action) order by (r.action).created_at desc, (r.action).id desc), '[]')
       from (
         select a as action from ops.admin_actions as a
-        where a.user_id = p_user_id
+        where a.user_id = any (v_people)
         order by a.created_at desc, a.id desc
         limit 20
       ) as r
@@ -20185,7 +20194,8 @@ begin
           'incident_id', i.id, 'subject', i.subject, 'began_at', core.to_iso(i.began_at), 'ended_at', core.to_iso(i.ended_at),
           'cause', i.cause, 'taken_over_by', coalesce(to_jsonb(i.taken_over_by), '[]')
         ) order by i.id desc), '[]')
-        from (select l.* from ops.incident_log as l order by l.id desc limit 20) as i
+        from ops.incident_log as i
+        where i.ended_at is null or i.id in (select n.id from ops.incidents as n order by n.id desc limit 20)
       ),
       'next', v_next
     ),

@@ -27,6 +27,22 @@ browserTest("an admin raises a limit with a reason, and sees it", async () => {
   ]);
 });
 
+browserTest(
+  "what an admin does not change is not written over what somebody else has changed since",
+  async () => {
+    await using visit = await tested.openAsAdmin("#/limits");
+    const { page } = visit;
+    const { sql } = tested.backend.database;
+    await page.getByRole("button", { name: "Change the limit writes" }).click();
+    await sql`update guard.policies set max_hits = 3 where name = 'writes'`;
+    const dialog = page.getByRole("dialog", { name: "Change the limit writes" });
+    await dialog.getByLabel("Within seconds").fill("77");
+    await dialog.getByLabel("Reason").fill("A test");
+    await dialog.getByRole("button", { name: "Change" }).click();
+    await page.getByRole("status").getByText("writes admits 3").waitFor();
+  },
+);
+
 browserTest("where Kinora is away a panel says so, and shows what there is when it is back", async () => {
   await using visit = await tested.openAsAdmin("#/limits", { expected: /Failed to load resource/ });
   const { page } = visit;

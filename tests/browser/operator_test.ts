@@ -85,8 +85,15 @@ browserTest(
     assert.equal((await creditsOf(customer)).credits_remaining, 300);
 
     const product = page.getByRole("row", { name: /^credits_300 / });
+    const description = "For a week.\nOr for two.";
+    await backend.database.sql`
+      update purchases.products set description = ${description} where product_id = 'credits_300'`;
+    await page.reload();
     await change(page, "Change the product credits_300", { "Position, lower first": "7" });
     await product.getByRole("cell", { name: "7", exact: true }).waitFor();
+    const [changed] = await backend.database.sql`
+      select p.description from purchases.products as p where p.product_id = 'credits_300'`;
+    assert.equal(changed?.description, description);
     assert.deepEqual(await actionsOf(admin), [
       "create_product: So that Add the product credits_300",
       "change_product: So that Change the product credits_300",

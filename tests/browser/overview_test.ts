@@ -219,7 +219,7 @@ browserTest(
     insert into queue.tasks (kind, subject, priority, place, run_at, created_at, failed_at)
     select 'delete_files', gen_random_uuid(), 5, 0, core.now() - interval '90 minutes', core.now() - interval '90 minutes',
       case when n < 3 then core.now() end
-    from generate_series(1, 3) as n`;
+    from generate_series(1, 1203) as n`;
     await sql`
     insert into videos.spending (provider, day, cents) values ('fal', (core.now() at time zone 'UTC')::date, 1234)
     on conflict (provider, day) do update set cents = excluded.cents`;
@@ -234,7 +234,7 @@ browserTest(
     await now.getByRole("row", { name: `fal away ${dollars(fal.spent_cents_today)} ${left}` }).waitFor();
     const terms = await now.locator("dl").innerText();
     assert.match(terms, new RegExp(`Jobs that run\\s+${figures?.now.jobs_running}\\s`));
-    assert.match(terms, new RegExp(`Tasks that are due\\s+${figures?.now.due_tasks}\\s`));
+    assert.match(terms, /Tasks that are due\s+1,20\d\s/);
     assert.match(terms, /waits for\s+(90 min|5,\d{3} s)\s+Dead letters\s+2/);
     await assertFits(page);
   },

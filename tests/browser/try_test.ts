@@ -51,6 +51,10 @@ for (const [code, language, start, prompt, make, progress, ready, buy, bought] o
     await phone.getByLabel("Language").selectOption(code);
     await phone.getByRole("button", { name: start }).click();
     await phone.getByLabel(prompt).fill("A red fox runs through fresh snow");
+    // Those that need nothing but words; a price that is one of each second comes to 4 seconds' of them.
+    const models = (await phone.locator("select[name=model] option").allInnerTexts()).join("\n");
+    assert.match(models, /Veo 3 Fast \(4 /);
+    assert.doesNotMatch(models, /Krea/);
     await phone.getByRole("button", { name: make }).click();
     await phone.getByRole("group", { name: progress }).getByText(ready).waitFor();
     await eventually("the video plays", async () => {

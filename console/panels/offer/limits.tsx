@@ -1,6 +1,7 @@
 /** The rate limits: what the operator admits, and what an alert leaves of it. */
 import type { components } from "@kinora/client/admin";
 import { Change } from "../../parts/change.tsx";
+import { changed } from "../../parts/fields.tsx";
 import { durationOf, numberOf, Status } from "../../parts/figures.tsx";
 import { useLoaded } from "../../parts/load.ts";
 import { Panel } from "../../parts/panel.tsx";
@@ -31,7 +32,7 @@ export function Limits() {
               cell: (policy) =>
                 policy.policy.startsWith("admin")
                   ? "–"
-                  : <ChangeLimit policy={policy} changed={loaded.reload} />,
+                  : <ChangeLimit policy={policy} done={loaded.reload} />,
             },
           ]}
         />
@@ -46,9 +47,9 @@ function Admitted({ admits, throttle_percent }: Policy) {
     : <Status tone="odd">{numberOf(admits)}, throttled to {throttle_percent} %</Status>;
 }
 
-function ChangeLimit({ policy: { policy, max_hits, window_seconds }, changed }: {
+function ChangeLimit({ policy: { policy, max_hits, window_seconds }, done }: {
   policy: Policy;
-  changed: () => void;
+  done: () => void;
 }) {
   return (
     <Change
@@ -58,14 +59,14 @@ function ChangeLimit({ policy: { policy, max_hits, window_seconds }, changed }: 
         const limit = await call("PATCH", "admin-limits", {
           body: {
             policy,
-            max_hits: Number(form.get("max_hits")),
-            window_seconds: Number(form.get("window_seconds")),
+            max_hits: changed(max_hits, Number(form.get("max_hits"))),
+            window_seconds: changed(window_seconds, Number(form.get("window_seconds"))),
             reason,
           },
         });
         return `${policy} admits ${numberOf(limit.admits)} within ${durationOf(limit.window_seconds)}.`;
       }}
-      changed={changed}
+      changed={done}
     >
       <label>
         At most{" "}

@@ -6,6 +6,7 @@ import {
   CheckField,
   ChoiceField,
   choiceOf,
+  LinesField,
   NumberField,
   numberIn,
   TextField,
@@ -192,7 +193,7 @@ function ProductFields(product: Omit<Product, "product_id" | "credits"> & { cred
     <>
       <ChoiceField label="Kind" name="kind" value={product.kind} options={kinds} />
       <TextField label="Name" name="name" value={product.name} />
-      <TextField label="Description" name="description" value={product.description} />
+      <LinesField label="Description" name="description" value={product.description} />
       <NumberField label="Credits" name="credits" value={product.credits} min={1} max={1_000_000} />
       <NumberField
         label="Credits on trial"

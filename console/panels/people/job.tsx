@@ -37,7 +37,9 @@ function Facts({ story, changed }: { story: Story; changed: () => void }) {
   const video = files.find(({ kind }) => kind === "video")?.url ?? null;
   const held = Math.abs(postings.find(({ kind }) => kind === "hold")?.amount ?? 0);
   const isCompleted = job.status === "completed";
-  const isRefunded = admin_actions.some(({ action }) => action === "refund_credits");
+  const isRefunded = admin_actions.some(({ action }) =>
+    action === "refund_credits" || action === "refund_removal"
+  );
   return (
     <>
       <p>
@@ -100,7 +102,7 @@ function Facts({ story, changed }: { story: Story; changed: () => void }) {
         {!(isCompleted && isRefunded) && (
           <Refund
             userId={job.user_id}
-            amount={held}
+            amount={isCompleted ? job.credits_used : held}
             {...(isCompleted && { jobId: job.job_id })}
             changed={changed}
           >

@@ -42,7 +42,7 @@ function User({ id }: { id: string }) {
   );
 }
 
-function Facts({ user, credits, jobs, devices, legal_hold, erasure }: Administered) {
+function Facts({ user, guests, credits, jobs, devices, legal_hold, erasure }: Administered) {
   return (
     <dl>
       <dt>Account</dt>
@@ -56,6 +56,14 @@ function Facts({ user, credits, jobs, devices, legal_hold, erasure }: Administer
           </>
         )} {user.email ?? (user.is_guest ? "a guest" : "without an e-mail address")}
       </dd>
+      {guests.length > 0 && (
+        <>
+          <dt>Was, as a guest</dt>
+          <dd>
+            {guests.map((id) => <UserLink key={id} id={id} />)}
+          </dd>
+        </>
+      )}
       <dt>Name</dt>
       <dd>{user.display_name ?? "–"}</dd>
       <dt>Language</dt>

@@ -6,7 +6,7 @@ export default {
     description:
       "Newest first; `status` names those that are `open` or `resolved`. `metric`, `value` and `threshold` are null of what was met " +
       "and not measured. An alert is as bad (`level`) as it has been since it began. `rules` are all of them: `acting_on` is what " +
-      "one has lowered or switched off now. `incidents` are the newest 20; `ended_at` is null while one lasts.",
+      "one has lowered or switched off now. `incidents` are those that last, and the newest 20; `ended_at` is null while one lasts.",
     query: { limit: "10", status: "open" },
     responses: {
       200: {

@@ -16,6 +16,7 @@ const user: AdministeredUser = {
     closed_at: null,
     merged_into: null,
   },
+  guests: [],
   credits: { remaining: 10, held: 0, owed: 0 },
   jobs: { pending: 0, processing: 0, completed: 1, failed: 0, cancelled: 0 },
   legal_hold: null,

@@ -26,6 +26,7 @@ const user: AdministeredUser = {
   },
   credits: { remaining: 6, held: 4, owed: 0 },
   jobs: { pending: 0, processing: 1, completed: 0, failed: 0, cancelled: 0 },
+  guests: [],
   legal_hold: null,
   erasure: null,
   recent_actions: [{

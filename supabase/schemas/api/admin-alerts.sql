@@ -54,7 +54,8 @@ begin
           'incident_id', i.id, 'subject', i.subject, 'began_at', core.to_iso(i.began_at), 'ended_at', core.to_iso(i.ended_at),
           'cause', i.cause, 'taken_over_by', coalesce(to_jsonb(i.taken_over_by), '[]')
         ) order by i.id desc), '[]')
-        from (select l.* from ops.incident_log as l order by l.id desc limit 20) as i
+        from ops.incident_log as i
+        where i.ended_at is null or i.id in (select n.id from ops.incidents as n order by n.id desc limit 20)
       ),
       'next', v_next
     ),

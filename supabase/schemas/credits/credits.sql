@@ -131,6 +131,7 @@ alter table credits.transfers enable row level security;
 create unique index transfers_from on credits.transfers (from_account_id, from_number) where from_number is not null;
 create unique index transfers_to on credits.transfers (to_account_id, to_number) where to_number is not null;
 create unique index transfers_hold on credits.transfers (job_id) where kind = 'hold';
+create index transfers_refund on credits.transfers (job_id) where kind = 'refund';
 -- Exactly one of capture and release, once for a hold.
 create unique index transfers_hold_end on credits.transfers (reverses_id) where kind in ('capture', 'release');
 create index transfers_reversal on credits.transfers (posting_id) where kind = 'reversal';

@@ -65,18 +65,21 @@ as $$
   select coalesce(sum(d.amount), 0)::bigint from unnest(p_draws) as d (lot_id, amount)
 $$;
 
--- What a job's hold took of lots that were not bought in the sandbox; 0 for a job without one.
+-- What a job's hold took of lots that were not bought in the sandbox, less what its refunds have given back of it.
 create function credits.paid_for(p_job_id uuid)
 returns bigint
 language sql
 stable
 set search_path = ''
 as $$
-  select coalesce(sum(d.amount), 0)::bigint
-  from credits.transfers as t
+  select coalesce(sum(t.direction * d.amount), 0)::bigint
+  from (
+    select h.draws, 1 as direction from credits.transfers as h where h.job_id = p_job_id and h.kind = 'hold'
+    union all
+    select r.draws, -1 from credits.transfers as r where r.job_id = p_job_id and r.kind = 'refund'
+  ) as t
   cross join lateral unnest(t.draws) as d (lot_id, amount)
   join credits.lots as l on l.id = d.lot_id and not l.is_sandbox
-  where t.job_id = p_job_id and t.kind = 'hold'
 $$;
 
 -- Draws, as they are of the lots' successors in an account that the lots' own was merged into, if it was.

@@ -239,7 +239,7 @@ as $$
 -- How things stand: what waits for a worker, what runs, what is wrong, and the providers.
 begin
   return jsonb_build_object(
-    'due_tasks', queue.count_due(),
+    'due_tasks', (select count(*) from queue.tasks as t where t.failed_at is null and t.run_at <= core.now()),
     'oldest_due_task_seconds', extract(epoch from queue.oldest_due()),
     'dead_tasks', (select count(*) from queue.tasks as t where t.failed_at is not null),
     'jobs_running', (select count(*) from videos.jobs as j where j.completed_at is null),

@@ -14,13 +14,14 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- A user as the operator sees them: `{ user, credits, jobs, legal_hold, erasure, recent_actions, lots, statement, purchases,
--- sessions, devices }`. `is_guest` and `email` are null once Auth knows them no more. Jobs that they deleted are not counted.
+-- A user as the operator sees them: `{ user, guests, credits, jobs, legal_hold, erasure, recent_actions, lots, statement,
+-- purchases, sessions, devices }`. A hold and actions are also those of the guests who became them. `is_guest` and `email` are null once Auth knows them no more. Jobs that they deleted are not counted.
 -- Locks: account → expired lots.
 declare
   v_account constant credits.accounts := credits.lock_account(p_user_id);
   -- Whoever became somebody else has nothing.
   v_balance constant bigint := case when v_account.owner_id = p_user_id then v_account.balance else 0 end;
+  v_people constant uuid[] := accounts.with_guests(p_user_id);
   v_auth auth.users;
   v_user accounts.users;
   v_jobs jsonb;
@@ -42,6 +43,7 @@ begin
       'is_guest', v_auth.is_anonymous, 'email', nullif(v_auth.email, ''),
       'is_banned', v_user.is_banned, 'closed_at', core.to_iso(v_user.closed_at), 'merged_into', v_user.merged_into
     ),
+    'guests', to_jsonb(array_remove(v_people, p_user_id)),
     'credits', jsonb_build_object(
       'remaining', v_balance,
       'held', videos.held_credits(p_user_id),
@@ -49,14 +51,16 @@ begin
     ),
     'jobs', v_jobs,
     'legal_hold', (
-      select jsonb_build_object('held_at', core.to_iso(h.held_at)) from safety.holds as h where h.user_id = p_user_id
+      select jsonb_build_object('held_at', core.to_iso(min(h.held_at))) from safety.holds as h
+      where h.user_id = any (v_people)
+      having count(*) > 0
     ),
     'erasure', accounts.erasure_json(v_user),
     'recent_actions', (
       select coalesce(jsonb_agg(ops.action_json(r.action) order by (r.action).created_at desc, (r.action).id desc), '[]')
       from (
         select a as action from ops.admin_actions as a
-        where a.user_id = p_user_id
+        where a.user_id = any (v_people)
         order by a.created_at desc, a.id desc
         limit 20
       ) as r

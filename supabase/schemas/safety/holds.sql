@@ -41,9 +41,10 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Lifts a user's hold: whether there was one. What waited for it is done now. Locks: tasks.
+-- Lifts the hold of a user, and of the guests whom they were: whether there was one. What waited for it is done now. Locks:
+-- tasks.
 begin
-  delete from safety.holds as h where h.user_id = p_user_id;
+  delete from safety.holds as h where h.user_id = any (accounts.with_guests(p_user_id));
   if not found then
     return false;
   end if;

@@ -161,6 +161,24 @@ Deno.test("what the sandbox paid of a job is refunded as credits of the sandbox,
   assert.equal((await balancesOf(sql, userId)).owed, owed);
 });
 
+Deno.test("what is refunded of a job in two parts is no more of money than was paid for it", async () => {
+  const admin = await createAdmin(sql);
+  const userId = await createCustomer(sql);
+  await sql`select credits.add(${userId}, 2, 'purchase', ${crypto.randomUUID()}, p_is_sandbox => true)`;
+  await add(sql, userId, 2);
+  const jobId = await customersJob(sql, userId, "completed");
+  await refund(sql, admin, userId, 2, { jobId });
+  // As a removal does that is taken back.
+  await sql`select credits.add(${userId}, 2, 'refund', ${crypto.randomUUID()}, p_job_id => ${jobId})`;
+  const lots = await sql<{ is_sandbox: boolean; remaining: number }[]>`
+    select l.is_sandbox, l.remaining::integer from credits.lots as l
+    where l.owner_id = ${userId} and not l.is_spent order by l.is_sandbox`;
+  assert.deepEqual(lots.map((lot) => ({ ...lot })), [
+    { is_sandbox: false, remaining: 2 },
+    { is_sandbox: true, remaining: 2 },
+  ]);
+});
+
 Deno.test("a job is refunded to its own user, and only once it is completed", async () => {
   const admin = await createAdmin(sql);
   const { jobId } = await completedJob();

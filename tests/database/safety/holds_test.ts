@@ -122,6 +122,23 @@ Deno.test("a guest who is held stays so when they become somebody else", async (
   assert.deepEqual(await deleteFiles(jobId), { isHeld: false, deleted: 1 });
 });
 
+Deno.test("whom a held guest became is shown with the hold and with what was done to the guest, and it is lifted there", async () => {
+  const adminId = await createAdmin(sql);
+  const guest = await signedInGuest(database, 10);
+  const heirId = await createHeir(sql);
+  await setHold(sql, adminId, guest.id);
+  await mergeGuest(sql, heirId, guest);
+  const shown = async () => {
+    const { data } = await readUser(sql, adminId, heirId);
+    assert(data);
+    return [data.guests, data.legal_hold !== null, data.recent_actions.map(({ action }) => action)];
+  };
+  assert.deepEqual(await shown(), [[guest.id], true, ["hold"]]);
+  assert.equal(await setHold(sql, adminId, heirId, "lift_hold"), "data");
+  assert.deepEqual(await shown(), [[guest.id], false, ["lift_hold", "hold"]]);
+  assert.deepEqual([...await sql`select from safety.holds where user_id = ${guest.id}`], []);
+});
+
 Deno.test("a picture that a held user deletes stays in storage until the hold is lifted", async () => {
   const [adminId, userId] = [await createAdmin(sql), await createGuest(database, 10)];
   const { id, folder } = await first(sql<{ id: string; folder: string }[]>`

@@ -19,6 +19,8 @@ export interface Moved {
 
 export interface UserJson {
   user: Record<string, unknown>;
+  guests: string[];
+  legal_hold: { held_at: string } | null;
   credits: { remaining: number; held: number; owed: number };
   jobs: Record<string, number>;
   recent_actions: {

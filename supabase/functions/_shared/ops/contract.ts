@@ -90,16 +90,18 @@ export const AdministeredUser = z.object({
       merged_into: z.nullable(z.guid()),
     },
   ),
+  /** Who became this user. */
+  guests: z.array(z.guid()),
   credits: z.object({ remaining: count, held: count, owed: count }),
   jobs: z.object({ pending: count, processing: count, completed: count, failed: count, cancelled: count }),
-  /** While the operator keeps the user's data as evidence. */
+  /** While the operator keeps the user's data as evidence, or those of a guest who became them. */
   legal_hold: z.nullable(z.object({ held_at: timestamp })),
   /** Of a closed account. */
   erasure: z.nullable(z.object({
     erased_at: z.nullable(timestamp),
     waits_for: z.nullable(z.enum(["legal_hold", "jobs", "uploads", "worker"])),
   })),
-  /** The newest 20. */
+  /** The newest 20, with those about the guests. */
   recent_actions: z.array(AdminAction),
   /** What is not spent, in the order in which it will be; 50 at most. */
   lots: z.array(z.object({
