@@ -11318,8 +11318,11 @@ language sql
 volatile
 set search_path = ''
 as $$
-  -- The rules whose interval is over, up to p_limit.
-  select r.name from ops.retention_rules as r where r.swept_at <= core.now() - r.every order by r.swept_at, r.name limit p_limit
+  -- The rules whose interval is over, up to p_limit, those first for which it was over first.
+  select r.name from ops.retention_rules as r
+  where r.swept_at <= core.now() - r.every
+  order by r.swept_at + r.every, r.name
+  limit p_limit
 $$;
 
 create function ops.sweep(p_rule text)
@@ -11328,7 +11331,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Runs a rule that is due, and notes how much it took away; a second call is not. Locks: the rule → what it takes away.
+-- Runs a rule that is due, and notes how much it took away; then it is due no more, unless there may be more than its batch.
+-- Locks: the rule → what it takes away.
 declare
   v_rule ops.retention_rules;
   v_swept integer;
@@ -11338,6 +11342,9 @@ begin
   returning r.* into v_rule;
   if found then
     v_swept := ops.sweep_rule(v_rule);
+    if v_swept >= v_rule.batch then
+      update ops.retention_rules as r set swept_at = core.now() - r.every where r.name = p_rule;
+    end if;
     if v_swept > 0 then
       insert into ops.swept as s (day, rule, rows)
       values (date_trunc('day', core.now(), 'UTC'), p_rule, v_swept)
@@ -17468,13 +17475,15 @@ begin
   where v.name in (select c.provider from videos.candidates(v_job, p_providers) as c)
   order by v.name
   for update;
-  -- The one that turned this job away least often, then the preferred one; the first that may be given a job now.
+  -- The one that turned this job away least often, then the preferred one; the first that may be given a job now. Before that
+  -- one which has been away for an hour: nobody else's turn would come to find out whether it is back.
   for v_choice in
     select p.*
     from videos.candidates(v_job, p_providers) as p
+    join videos.providers as v on v.name = p.provider
     order by (
       select count(*) from videos.submissions as s where s.job_id = p_job_id and s.provider = p.provider
-    ), p.preference
+    ), v.breaker <> 'closed' and v.opened_at <= v_now - interval '1 hour' desc, p.preference
   loop
     v_cost := videos.cost_cents(v_choice, v_model, v_job.settings);
     v_counted_on := videos.admit_submission(v_choice.provider, v_cost);

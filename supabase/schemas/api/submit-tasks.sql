@@ -89,13 +89,15 @@ begin
   where v.name in (select c.provider from videos.candidates(v_job, p_providers) as c)
   order by v.name
   for update;
-  -- The one that turned this job away least often, then the preferred one; the first that may be given a job now.
+  -- The one that turned this job away least often, then the preferred one; the first that may be given a job now. Before that
+  -- one which has been away for an hour: nobody else's turn would come to find out whether it is back.
   for v_choice in
     select p.*
     from videos.candidates(v_job, p_providers) as p
+    join videos.providers as v on v.name = p.provider
     order by (
       select count(*) from videos.submissions as s where s.job_id = p_job_id and s.provider = p.provider
-    ), p.preference
+    ), v.breaker <> 'closed' and v.opened_at <= v_now - interval '1 hour' desc, p.preference
   loop
     v_cost := videos.cost_cents(v_choice, v_model, v_job.settings);
     v_counted_on := videos.admit_submission(v_choice.provider, v_cost);

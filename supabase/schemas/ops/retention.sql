@@ -56,8 +56,11 @@ language sql
 volatile
 set search_path = ''
 as $$
-  -- The rules whose interval is over, up to p_limit.
-  select r.name from ops.retention_rules as r where r.swept_at <= core.now() - r.every order by r.swept_at, r.name limit p_limit
+  -- The rules whose interval is over, up to p_limit, those first for which it was over first.
+  select r.name from ops.retention_rules as r
+  where r.swept_at <= core.now() - r.every
+  order by r.swept_at + r.every, r.name
+  limit p_limit
 $$;
 
 create function ops.sweep(p_rule text)
@@ -66,7 +69,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Runs a rule that is due, and notes how much it took away; a second call is not. Locks: the rule → what it takes away.
+-- Runs a rule that is due, and notes how much it took away; then it is due no more, unless there may be more than its batch.
+-- Locks: the rule → what it takes away.
 declare
   v_rule ops.retention_rules;
   v_swept integer;
@@ -76,6 +80,9 @@ begin
   returning r.* into v_rule;
   if found then
     v_swept := ops.sweep_rule(v_rule);
+    if v_swept >= v_rule.batch then
+      update ops.retention_rules as r set swept_at = core.now() - r.every where r.name = p_rule;
+    end if;
     if v_swept > 0 then
       insert into ops.swept as s (day, rule, rows)
       values (date_trunc('day', core.now(), 'UTC'), p_rule, v_swept)

@@ -17,6 +17,30 @@ async function installCron(sql: Sql): Promise<void> {
   `.simple();
 }
 
+Deno.test("a rule whose batch was full goes on with the next minute, one that has all waits for its interval", async () => {
+  await using database = await stillDatabase();
+  const { sql } = database;
+  await sql`update ops.retention_rules set batch = 100 where name = 'metric_hours'`;
+  await sql`
+    insert into ops.metric_points (step, at, name, labels, count, sum, buckets)
+    select 'hour', core.now() - interval '100 days', 'requests', jsonb_build_object('number', n), 1, 1, '{}'
+    from generate_series(1, 250) as n`;
+  const left = async () => (await sql`select from ops.metric_points where step = 'hour'`).length;
+  const swept = [];
+  for (let minute = 0; minute < 5; minute++) {
+    await runTask(sql, "sweep");
+    swept.push(await left());
+    await database.advance(60_000);
+  }
+  assert.deepEqual(swept, [150, 50, 0, 0, 0]);
+  await sql`
+    insert into ops.metric_points (step, at, name, labels, count, sum, buckets)
+    values ('hour', core.now() - interval '100 days', 'requests', '{}', 1, 1, '{}')`;
+  await database.advance(150 * 60_000);
+  await runTask(sql, "sweep");
+  assert.equal(await left(), 1, "once a day");
+});
+
 Deno.test("every rule is tried here, and what it names is there", async () => {
   await using database = await testDatabase();
   const { sql } = database;

@@ -189,6 +189,30 @@ Deno.test("a failure while half open opens the breaker again, for another minute
   assert.equal((await claimNew(["fal"])).claimed, true);
 });
 
+Deno.test("a provider that comes second is found to be back, though the first takes every job", async () => {
+  await using test = await setting();
+  const { sql, claimNew, record, breaker } = test;
+  for (let failures = 0; failures < 5; failures += 1) await record(await claimNew(["replicate"]), away);
+  const next = async () => {
+    const claim = await claimNew();
+    await record(claim, accepted);
+    return claim.provider;
+  };
+  await minute(test, 59);
+  assert.equal(await next(), "fal");
+  assert.equal(await breaker("replicate"), "open");
+  await minute(test, 2);
+  // Still away: that job goes on to the first one, and the others do at once.
+  const probe = await claimNew();
+  assert.equal(probe.provider, "replicate");
+  await record(probe, away);
+  assert.equal(await next(), "fal");
+  await minute(test, 61);
+  assert.deepEqual([await next(), await next(), await next()], ["replicate", "replicate", "fal"]);
+  assert.equal(await breaker("replicate"), "closed");
+  assert.deepEqual([...await sql`select from ops.incidents where ended_at is null`], []);
+});
+
 Deno.test("a probe whose worker died is waited for a minute, and then another is let through", async () => {
   await using test = await setting();
   await openBreaker(test);
