@@ -172,10 +172,14 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
     'guard.idempotency_keys', 'expires_at', null),
   ('device_lanes', 'Networks of device checks, from the end of the check', '1 hour', 10000, '1 hour',
     'devices.lanes', 'leased_until', null),
-  ('device_intents', 'Networks of device checks that meant to grant, from when they count nothing any more', '0', 10000,
-    '10 minutes', 'devices.intents', 'good_until',
-    't.granted_at is null or t.granted_at <= core.now()
-       - (select max(p.window_length) from guard.policies as p where p.counts = ''grants'')'),
+  -- The limits count grants, and so does an alert: whichever counts them longest, and a day in any case, which is what the
+  -- operator looks at.
+  ('device_intents', 'Networks of device checks that meant to grant, from when they count nothing any more; of grants for a day at least',
+    '0', 10000, '10 minutes', 'devices.intents', 'good_until',
+    't.granted_at is null or t.granted_at <= core.now() - greatest(
+       interval ''1 day'',
+       (select max(p.window_length) from guard.policies as p where p.counts = ''grants''),
+       (select max(r.measured_over) from ops.alert_rules as r where r.metric = ''grants''))'),
   ('provider_events', 'Webhooks of providers, from their arrival, once their job has ended', '30 days', 10000, '10 minutes',
     'videos.provider_events', 'received_at',
     'exists (select from videos.submissions as s join videos.jobs as j on j.id = s.job_id
