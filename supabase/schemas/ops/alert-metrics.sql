@@ -22,9 +22,12 @@ declare
   v_since constant timestamptz := v_now - p_window;
 begin
   case p_metric
-    -- Answers that are a fault of ours or of a provider's, of all. Of a few, one says nothing.
+    -- Answers that are a fault of ours or of a provider's, of all. That something is switched off is none, though a 503: a rule
+    -- that switches it off would hold itself. Of a few, one says nothing.
     when 'error_percent' then return query
-      select 'requests', 100.0 * sum(m.count) filter (where m.labels ->> 'status' like '5%') / sum(m.count)
+      select 'requests', 100.0 * sum(m.count) filter (
+        where m.labels ->> 'status' like '5%' and m.labels ->> 'code' is distinct from core.error_code('feature/switched-off')
+      ) / sum(m.count)
       from ops.metric_minutes as m
       where m.name = 'requests' and m.minute >= date_trunc('minute', v_since)
       having sum(m.count) >= 20;
