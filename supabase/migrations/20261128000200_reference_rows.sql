@@ -261,7 +261,7 @@ values
   ('queue_age', 'Seconds that a task waits for a worker', 'queue_seconds', '1 minute', false, 60, 300, '2 minutes', '5 minutes', 'notify', '{}', '1 minute'),
   ('overdue_jobs', 'Jobs that have not ended though their bound is over', 'overdue_jobs', '1 minute', false, 1, 10, '2 minutes', '5 minutes', 'notify', '{}', '1 minute'),
   ('provider_failures', 'Failures of a provider in a row', 'provider_failures', '1 minute', false, 3, 5, '2 minutes', '5 minutes', 'notify', '{}', '1 minute'),
-  ('spending', 'Money spent at a provider today, in percent of its cap', 'spending_percent', '1 day', false, 80, 100, '5 minutes', '5 minutes', 'notify', '{}', '1 minute'),
+  ('spending', 'Money spent at a provider today, in percent of its cap; all of it where what is left pays for no video', 'spending_percent', '1 day', false, 80, 100, '5 minutes', '5 minutes', 'notify', '{}', '1 minute'),
   ('grants', 'Grants to devices within a day', 'grants', '1 day', false, 1000, 5000, '5 minutes', '1 hour', 'notify', '{}', '1 minute'),
   ('credits_given', 'Credits that admins gave within a day', 'credits_given', '1 day', false, 5000, 20000, '5 minutes', '1 hour', 'notify', '{}', '1 minute'),
   ('ledger_violations', 'Violations that the last proof of the ledger found', 'ledger_violations', '1 day', false, null, 1, '1 hour', '0', 'shutdown', '{purchases,grants}', '1 minute'),

@@ -44,11 +44,13 @@ begin
     -- In a row: what the breaker counts.
     when 'provider_failures' then return query
       select v.name, greatest(v.failures, v.unfinished)::numeric from videos.providers as v where v.is_enabled;
+    -- All of it is spent where what is left pays for no video.
     when 'spending_percent' then return query
-      select s.provider, 100 * s.cents / v.daily_cap_cents
-      from videos.spending as s
-      join videos.providers as v on v.name = s.provider and v.daily_cap_cents > 0
-      where s.day = (v_now at time zone 'UTC')::date;
+      select v.name, greatest(
+        100 * (v.daily_cap_cents - m.cents) / v.daily_cap_cents, case when m.cents < videos.least_cents(v.name) then 100 end
+      )
+      from videos.money_left as m
+      join videos.providers as v on v.name = m.provider and v.daily_cap_cents > 0;
     -- What a device gets, of which there is an intent each.
     when 'grants' then return query
       select 'devices', count(*)::numeric from devices.intents as i

@@ -138,7 +138,8 @@ const faults: Record<string, Fault> = {
       await submit(sql, await startVideo(sql));
     },
     mend: ({ sql }) => sql`update videos.providers set daily_cap_cents = 5000 where name = 'fal'`,
-    level: "warning",
+    // Five cents are left, and no video costs so little.
+    level: "critical",
     subject: "fal",
   },
   grants: {
