@@ -238,7 +238,9 @@ Deno.test("a grant is there for as long as the alert of grants counts it, howeve
   await using database = await stillDatabase();
   const { sql, advance } = database;
   const measured = async (window: string) => {
-    const [row] = await sql<{ value: number }[]>`select m.value::int from ops.measure('grants', ${window}) as m`;
+    const [row] = await sql<
+      { value: number }[]
+    >`select m.value::int from ops.measure('grants', ${window}) as m`;
     return row?.value;
   };
   await setLimit(sql, "device_grants", 5, 3600);

@@ -175,8 +175,7 @@ async function measured(sql: Sql): Promise<number | undefined> {
 }
 
 /** Only this model is offered. */
-const offerOnly = (sql: Sql, model: string) =>
-  sql`update videos.models set is_available = name = ${model}`;
+const offerOnly = (sql: Sql, model: string) => sql`update videos.models set is_available = name = ${model}`;
 
 for (
   const [cap, before, left] of [[5000, 4935, 30], [100, 35, 30], [30, 0, 30], [35, 0, 0], [70, 0, 0]] as const
