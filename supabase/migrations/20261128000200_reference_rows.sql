@@ -426,7 +426,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   events.subscriptions, guard.policies,
   guard.secrets,
   ops.alert_actions, ops.alert_changes, ops.alert_rules, ops.alerts, ops.feature_flags, ops.incidents, ops.metric_points,
-  ops.metric_rows, ops.reports, ops.retention_rules, ops.swept, purchases.products, queue.kinds, videos.job_transitions,
+  ops.metric_rows, ops.reports, ops.retention_rules, ops.swept, purchases.products, queue.kinds, queue.lanes, videos.job_transitions,
   videos.model_providers, videos.models, videos.moderation_filters, videos.moderation_terms, videos.moderation_words,
   videos.provider_accounts, videos.provider_bills, videos.providers, videos.spending, videos.tiers, videos.tolerances,
   webhooks.secrets, webhooks.webhooks

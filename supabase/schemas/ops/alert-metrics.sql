@@ -34,7 +34,7 @@ begin
     -- How long the twentieth part takes that takes longest, between the bounds of a histogram.
     when 'response_seconds' then return query
       select 'requests', ops.quantile('request_seconds', date_trunc('minute', v_since), 0.95);
-    -- How long the task waits for a worker that waits longest.
+    -- How long the task waits for a worker that waits longest; what waits for a slow receiver of webhooks does not.
     when 'queue_seconds' then return query
       select 'queue', extract(epoch from queue.oldest_due());
     -- The tick ends a job within seconds of its bound; one whose provider is asked to stop waits for that, for 5 minutes.
