@@ -301,7 +301,7 @@ export interface paths {
          *     | | `refunded` | given back: releases of jobs that failed or were cancelled, and refunds of the operator; not adjustments |
          *     | `provider_cents` | `provider` | US cents, by when the submissions were claimed, but for what is known not to be billed; a provider without any is absent |
          *
-         *     `now` is how things stand, whatever the span: `oldest_due_task_seconds` is how long the task has waited that is due longest.
+         *     `now` is how things stand, whatever the span: `oldest_due_task_seconds` is how long the task has waited for a worker that waits longest; what waits because its webhook's server has all that it may have at once is not among them.
          */
         get: operations["getAdminStats"];
         put?: never;

@@ -3733,6 +3733,16 @@ comment on table queue.tasks is 'Work that must survive; a finished task is dele
 
 select core.keep_rows_out_of_logs('queue.tasks');
 
+create table queue.lanes (
+  kind text not null,
+  lane text not null,
+  -- When a worker came by last and found as much of it at work as lane_concurrency allows, with what it took itself.
+  full_at timestamptz not null,
+  primary key (kind, lane)
+) with (fillfactor = 50);
+alter table queue.lanes enable row level security;
+comment on table queue.lanes is 'When bounded lanes were full: what waited in one then waited for its receiver, and for no worker.';
+
 -- supabase/schemas/queue/tasks.sql
 
 create function queue.add(
@@ -3837,9 +3847,10 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes the open tasks of a lane: nothing of them is left to do.
+-- Deletes the open tasks of a lane, and what is known of it: nothing of them is left to do. Locks: tasks → lane.
 begin
   delete from queue.tasks as t where t.kind = p_kind and t.lane = p_lane and t.failed_at is null;
+  delete from queue.lanes as l where l.kind = p_kind and l.lane = p_lane;
 end;
 $$;
 
@@ -4133,9 +4144,9 @@ as $$
 -- Leases up to p_limit due tasks, of one subject if it is named and of no kind in p_without, within each kind's
 -- claim_limit and each kind's and lane's concurrency, in the order of their priority. Within a priority owners take
 -- turns: a task lets those go first that came up to a minute later, for each task that its owner had before it. What a
--- claim costs grows with what it takes, and not with what waits. Locks: the kinds, by name, so that concurrent claims
--- count right; tasks that another transaction holds are passed over. Where the kinds cannot be had within a second,
--- nothing is claimed.
+-- claim costs grows with what it takes, and not with what waits. A claim for all subjects notes which lanes are full after
+-- it. Locks: the kinds, by name, so that concurrent claims count right → tasks → lanes; tasks that another transaction holds
+-- are passed over. Where the kinds cannot be had within a second, nothing is claimed.
 declare
   v_now timestamptz;
 begin
@@ -4206,6 +4217,30 @@ begin
   from queue.kinds as k
   where t.id = any (array(select l.id from locked as l)) and k.kind = t.kind
   returning t.*;
+
+  if p_subject is null then
+    -- By itself: what is claimed by now has been returned, and nothing takes it back.
+    begin
+      insert into queue.lanes as l (kind, lane, full_at)
+      select k.kind, f.lane, v_now
+      from queue.kinds as k
+      cross join lateral (
+        select b.lane
+        from queue.tasks as b
+        where b.kind = k.kind and b.leased_until > v_now
+        group by b.lane
+        having count(*) >= k.lane_concurrency
+      ) as f
+      where k.lane_concurrency is not null
+      -- Once a second is often enough.
+      on conflict (kind, lane) do update set full_at = excluded.full_at
+        where l.full_at <= excluded.full_at - interval '1 second';
+    exception
+      -- It is just being dropped; the next claim notes the others.
+      when lock_not_available then
+        null;
+    end;
+  end if;
 exception
   when lock_not_available then
     return;
@@ -4321,15 +4356,25 @@ as $$
   ) as d
 $$;
 
-create function queue.oldest_due()
-returns interval
-language sql
+create function queue.longest_waits()
+returns table (kind text, waits interval)
+language plpgsql
 volatile
 set search_path = ''
+-- As queue.claim.
+set plan_cache_mode = force_generic_plan
 as $$
-  -- How long the task waits for a worker that waits longest; zero where none does.
-  select greatest(coalesce(core.now() - min(d.run_at), '0'), '0')
+-- Of each kind of which a task waits for a worker, how long the one does that waits longest. What a lane has at its bound
+-- waits for its receiver, however many workers there are, and counts from when a worker last came by and found it so: a lane
+-- has room for a moment whenever one of its attempts ends. A kind at its own bound is slow service, and counts. Takes no lock.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  return query
+  select h.kind, v_now - min(greatest(d.run_at, l.full_at))
   from queue.heads(array(select k.kind from queue.kinds as k)) as h
+  join queue.kinds as k on k.kind = h.kind
+  left join queue.lanes as l on l.kind = h.kind and l.lane = h.lane and k.lane_concurrency is not null
   cross join lateral (
     select t.run_at
     from queue.tasks as t
@@ -4337,6 +4382,21 @@ as $$
     order by t.run_at
     limit 1
   ) as d
+  where d.run_at <= v_now and (k.lane_concurrency is null or k.lane_concurrency > (
+    select count(*) from queue.tasks as b where b.kind = h.kind and b.lane = h.lane and b.leased_until > v_now
+  ))
+  group by h.kind;
+end;
+$$;
+
+create function queue.oldest_due()
+returns interval
+language sql
+volatile
+set search_path = ''
+as $$
+  -- How long the task waits for a worker that waits longest; zero where none does.
+  select coalesce(max(w.waits), '0') from queue.longest_waits() as w
 $$;
 
 create function queue.lost_tasks(p_limit integer)
@@ -7839,6 +7899,41 @@ begin
     return true;
   end loop;
   return false;
+end;
+$$;
+
+create function videos.least_cents(p_provider text)
+returns numeric
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What the cheapest video costs with a provider, in US cents: the shortest that it takes of each model that is offered, with
+-- every input that makes it cheaper. Null where it makes none. Takes no lock.
+declare
+  v_offer record;
+  v_factor numeric;
+  v_cents numeric;
+  v_least numeric;
+begin
+  for v_offer in
+    select p.cost_cents, p.inputs, m.pricing_type, d.seconds
+    from videos.model_providers as p
+    join videos.models as m on m.id = p.model_id and m.is_available
+    cross join lateral (
+      select min(o.value::numeric) as seconds
+      from jsonb_array_elements(m.options #> '{duration_seconds,values}') as o (value)
+      where coalesce(p.takes -> 'duration_seconds' @> o.value, true)
+    ) as d
+    where p.provider = p_provider and d.seconds is not null
+  loop
+    v_cents := v_offer.cost_cents * case v_offer.pricing_type when 'per_second' then v_offer.seconds else 1 end;
+    for v_factor in select (i.value ->> 'cost_factor')::numeric from jsonb_each(v_offer.inputs) as i loop
+      v_cents := v_cents * least(v_factor, 1);
+    end loop;
+    v_least := least(v_least, v_cents);
+  end loop;
+  return v_least;
 end;
 $$;
 
@@ -12836,16 +12931,19 @@ declare
   v_since constant timestamptz := v_now - p_window;
 begin
   case p_metric
-    -- Answers that are a fault of ours or of a provider's, of all. Of a few, one says nothing.
+    -- Answers that are a fault of ours or of a provider's, of all. That something is switched off is none, though a 503: a rule
+    -- that switches it off would hold itself. Of a few, one says nothing.
     when 'error_percent' then return query
-      select 'requests', 100.0 * sum(m.count) filter (where m.labels ->> 'status' like '5%') / sum(m.count)
+      select 'requests', 100.0 * sum(m.count) filter (
+        where m.labels ->> 'status' like '5%' and m.labels ->> 'code' is distinct from core.error_code('feature/switched-off')
+      ) / sum(m.count)
       from ops.metric_minutes as m
       where m.name = 'requests' and m.minute >= date_trunc('minute', v_since)
       having sum(m.count) >= 20;
     -- How long the twentieth part takes that takes longest, between the bounds of a histogram.
     when 'response_seconds' then return query
       select 'requests', ops.quantile('request_seconds', date_trunc('minute', v_since), 0.95);
-    -- How long the task waits for a worker that waits longest.
+    -- How long the task waits for a worker that waits longest; what waits for a slow receiver of webhooks does not.
     when 'queue_seconds' then return query
       select 'queue', extract(epoch from queue.oldest_due());
     -- The tick ends a job within seconds of its bound; one whose provider is asked to stop waits for that, for 5 minutes.
@@ -12855,11 +12953,13 @@ begin
     -- In a row: what the breaker counts.
     when 'provider_failures' then return query
       select v.name, greatest(v.failures, v.unfinished)::numeric from videos.providers as v where v.is_enabled;
+    -- All of it is spent where what is left pays for no video.
     when 'spending_percent' then return query
-      select s.provider, 100 * s.cents / v.daily_cap_cents
-      from videos.spending as s
-      join videos.providers as v on v.name = s.provider and v.daily_cap_cents > 0
-      where s.day = (v_now at time zone 'UTC')::date;
+      select v.name, greatest(
+        100 * (v.daily_cap_cents - m.cents) / v.daily_cap_cents, case when m.cents < videos.least_cents(v.name) then 100 end
+      )
+      from videos.money_left as m
+      join videos.providers as v on v.name = m.provider and v.daily_cap_cents > 0;
     -- What a device gets, of which there is an intent each.
     when 'grants' then return query
       select 'devices', count(*)::numeric from devices.intents as i
@@ -14911,15 +15011,14 @@ comment on view ops.errors_last_hour is 'Errors that were recorded within an hou
 create view ops.queue_now with (security_invoker = true) as
 select k.kind, count(t.id) filter (where t.failed_at is null) as waiting,
   count(t.id) filter (where t.failed_at is null and t.run_at <= core.now()) as due,
-  coalesce(extract(epoch from core.now() - min(t.run_at) filter (
-    where t.failed_at is null and t.run_at <= core.now() and coalesce(t.leased_until <= core.now(), true)
-  )), 0)::double precision as oldest_due_seconds,
+  coalesce(extract(epoch from w.waits), 0)::double precision as oldest_due_seconds,
   count(t.id) filter (where t.failed_at is not null) as dead,
   count(t.id) filter (where t.leased_until > core.now()) as running
 from queue.kinds as k
 left join queue.tasks as t on t.kind = k.kind
-group by k.kind;
-comment on view ops.queue_now is 'Tasks by kind: those that wait, those that are due, for how long the oldest has been, dead letters, and those that a worker has.';
+left join queue.longest_waits() as w on w.kind = k.kind
+group by k.kind, w.waits;
+comment on view ops.queue_now is 'Tasks by kind: those that wait, those that are due, for how long one has waited for a worker, dead letters, and those that a worker has.';
 
 create view ops.debt_now with (security_invoker = true) as
 select count(*) filter (where a.balance > 0) as accounts, coalesce(sum(a.balance), 0)::bigint as credits
@@ -15031,7 +15130,7 @@ select coalesce((
       from queued as q
       cross join lateral (values ('waiting', q.waiting), ('due', q.due), ('dead', q.dead)) as s (state, tasks)
     )),
-    ops.metric_family('kinora_oldest_due_task_seconds', 'gauge', 'How long the oldest due task has waited', (
+    ops.metric_family('kinora_oldest_due_task_seconds', 'gauge', 'How long the task has waited for a worker that waits longest', (
       select jsonb_agg(jsonb_build_object('labels', jsonb_build_object('kind', q.kind), 'value', q.oldest_due_seconds))
       from queued as q
     )),

@@ -172,10 +172,14 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
     'guard.idempotency_keys', 'expires_at', null),
   ('device_lanes', 'Networks of device checks, from the end of the check', '1 hour', 10000, '1 hour',
     'devices.lanes', 'leased_until', null),
-  ('device_intents', 'Networks of device checks that meant to grant, from when they count nothing any more', '0', 10000,
-    '10 minutes', 'devices.intents', 'good_until',
-    't.granted_at is null or t.granted_at <= core.now()
-       - (select max(p.window_length) from guard.policies as p where p.counts = ''grants'')'),
+  -- The limits count grants, and so does an alert: whichever counts them longest, and a day in any case, which is what the
+  -- operator looks at.
+  ('device_intents', 'Networks of device checks that meant to grant, from when they count nothing any more; of grants for a day at least',
+    '0', 10000, '10 minutes', 'devices.intents', 'good_until',
+    't.granted_at is null or t.granted_at <= core.now() - greatest(
+       interval ''1 day'',
+       (select max(p.window_length) from guard.policies as p where p.counts = ''grants''),
+       (select max(r.measured_over) from ops.alert_rules as r where r.metric = ''grants''))'),
   ('provider_events', 'Webhooks of providers, from their arrival, once their job has ended', '30 days', 10000, '10 minutes',
     'videos.provider_events', 'received_at',
     'exists (select from videos.submissions as s join videos.jobs as j on j.id = s.job_id
@@ -257,7 +261,7 @@ values
   ('queue_age', 'Seconds that a task waits for a worker', 'queue_seconds', '1 minute', false, 60, 300, '2 minutes', '5 minutes', 'notify', '{}', '1 minute'),
   ('overdue_jobs', 'Jobs that have not ended though their bound is over', 'overdue_jobs', '1 minute', false, 1, 10, '2 minutes', '5 minutes', 'notify', '{}', '1 minute'),
   ('provider_failures', 'Failures of a provider in a row', 'provider_failures', '1 minute', false, 3, 5, '2 minutes', '5 minutes', 'notify', '{}', '1 minute'),
-  ('spending', 'Money spent at a provider today, in percent of its cap', 'spending_percent', '1 day', false, 80, 100, '5 minutes', '5 minutes', 'notify', '{}', '1 minute'),
+  ('spending', 'Money spent at a provider today, in percent of its cap; all of it where what is left pays for no video', 'spending_percent', '1 day', false, 80, 100, '5 minutes', '5 minutes', 'notify', '{}', '1 minute'),
   ('grants', 'Grants to devices within a day', 'grants', '1 day', false, 1000, 5000, '5 minutes', '1 hour', 'notify', '{}', '1 minute'),
   ('credits_given', 'Credits that admins gave within a day', 'credits_given', '1 day', false, 5000, 20000, '5 minutes', '1 hour', 'notify', '{}', '1 minute'),
   ('ledger_violations', 'Violations that the last proof of the ledger found', 'ledger_violations', '1 day', false, null, 1, '1 hour', '0', 'shutdown', '{purchases,grants}', '1 minute'),
@@ -422,7 +426,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   events.subscriptions, guard.policies,
   guard.secrets,
   ops.alert_actions, ops.alert_changes, ops.alert_rules, ops.alerts, ops.feature_flags, ops.incidents, ops.metric_points,
-  ops.metric_rows, ops.reports, ops.retention_rules, ops.swept, purchases.products, queue.kinds, videos.job_transitions,
+  ops.metric_rows, ops.reports, ops.retention_rules, ops.swept, purchases.products, queue.kinds, queue.lanes, videos.job_transitions,
   videos.model_providers, videos.models, videos.moderation_filters, videos.moderation_terms, videos.moderation_words,
   videos.provider_accounts, videos.provider_bills, videos.providers, videos.spending, videos.tiers, videos.tolerances,
   webhooks.secrets, webhooks.webhooks

@@ -21,7 +21,7 @@ export default {
       "| | `refunded` | given back: releases of jobs that failed or were cancelled, and refunds of the operator; not adjustments |\n" +
       "| `provider_cents` | `provider` | US cents, by when the submissions were claimed, but for what is known not to be billed; a provider " +
       "without any is absent |\n\n" +
-      "`now` is how things stand, whatever the span: `oldest_due_task_seconds` is how long the task has waited that is due longest.",
+      "`now` is how things stand, whatever the span: `oldest_due_task_seconds` is how long the task has waited for a worker that waits longest; what waits because its webhook's server has all that it may have at once is not among them.",
     query: { span: "hour" },
     responses: {
       200: {

@@ -22,16 +22,19 @@ declare
   v_since constant timestamptz := v_now - p_window;
 begin
   case p_metric
-    -- Answers that are a fault of ours or of a provider's, of all. Of a few, one says nothing.
+    -- Answers that are a fault of ours or of a provider's, of all. That something is switched off is none, though a 503: a rule
+    -- that switches it off would hold itself. Of a few, one says nothing.
     when 'error_percent' then return query
-      select 'requests', 100.0 * sum(m.count) filter (where m.labels ->> 'status' like '5%') / sum(m.count)
+      select 'requests', 100.0 * sum(m.count) filter (
+        where m.labels ->> 'status' like '5%' and m.labels ->> 'code' is distinct from core.error_code('feature/switched-off')
+      ) / sum(m.count)
       from ops.metric_minutes as m
       where m.name = 'requests' and m.minute >= date_trunc('minute', v_since)
       having sum(m.count) >= 20;
     -- How long the twentieth part takes that takes longest, between the bounds of a histogram.
     when 'response_seconds' then return query
       select 'requests', ops.quantile('request_seconds', date_trunc('minute', v_since), 0.95);
-    -- How long the task waits for a worker that waits longest.
+    -- How long the task waits for a worker that waits longest; what waits for a slow receiver of webhooks does not.
     when 'queue_seconds' then return query
       select 'queue', extract(epoch from queue.oldest_due());
     -- The tick ends a job within seconds of its bound; one whose provider is asked to stop waits for that, for 5 minutes.
@@ -41,11 +44,13 @@ begin
     -- In a row: what the breaker counts.
     when 'provider_failures' then return query
       select v.name, greatest(v.failures, v.unfinished)::numeric from videos.providers as v where v.is_enabled;
+    -- All of it is spent where what is left pays for no video.
     when 'spending_percent' then return query
-      select s.provider, 100 * s.cents / v.daily_cap_cents
-      from videos.spending as s
-      join videos.providers as v on v.name = s.provider and v.daily_cap_cents > 0
-      where s.day = (v_now at time zone 'UTC')::date;
+      select v.name, greatest(
+        100 * (v.daily_cap_cents - m.cents) / v.daily_cap_cents, case when m.cents < videos.least_cents(v.name) then 100 end
+      )
+      from videos.money_left as m
+      join videos.providers as v on v.name = m.provider and v.daily_cap_cents > 0;
     -- What a device gets, of which there is an intent each.
     when 'grants' then return query
       select 'devices', count(*)::numeric from devices.intents as i

@@ -146,15 +146,14 @@ comment on view ops.errors_last_hour is 'Errors that were recorded within an hou
 create view ops.queue_now with (security_invoker = true) as
 select k.kind, count(t.id) filter (where t.failed_at is null) as waiting,
   count(t.id) filter (where t.failed_at is null and t.run_at <= core.now()) as due,
-  coalesce(extract(epoch from core.now() - min(t.run_at) filter (
-    where t.failed_at is null and t.run_at <= core.now() and coalesce(t.leased_until <= core.now(), true)
-  )), 0)::double precision as oldest_due_seconds,
+  coalesce(extract(epoch from w.waits), 0)::double precision as oldest_due_seconds,
   count(t.id) filter (where t.failed_at is not null) as dead,
   count(t.id) filter (where t.leased_until > core.now()) as running
 from queue.kinds as k
 left join queue.tasks as t on t.kind = k.kind
-group by k.kind;
-comment on view ops.queue_now is 'Tasks by kind: those that wait, those that are due, for how long the oldest has been, dead letters, and those that a worker has.';
+left join queue.longest_waits() as w on w.kind = k.kind
+group by k.kind, w.waits;
+comment on view ops.queue_now is 'Tasks by kind: those that wait, those that are due, for how long one has waited for a worker, dead letters, and those that a worker has.';
 
 create view ops.debt_now with (security_invoker = true) as
 select count(*) filter (where a.balance > 0) as accounts, coalesce(sum(a.balance), 0)::bigint as credits
@@ -266,7 +265,7 @@ select coalesce((
       from queued as q
       cross join lateral (values ('waiting', q.waiting), ('due', q.due), ('dead', q.dead)) as s (state, tasks)
     )),
-    ops.metric_family('kinora_oldest_due_task_seconds', 'gauge', 'How long the oldest due task has waited', (
+    ops.metric_family('kinora_oldest_due_task_seconds', 'gauge', 'How long the task has waited for a worker that waits longest', (
       select jsonb_agg(jsonb_build_object('labels', jsonb_build_object('kind', q.kind), 'value', q.oldest_due_seconds))
       from queued as q
     )),

@@ -48,9 +48,9 @@ as $$
 -- Leases up to p_limit due tasks, of one subject if it is named and of no kind in p_without, within each kind's
 -- claim_limit and each kind's and lane's concurrency, in the order of their priority. Within a priority owners take
 -- turns: a task lets those go first that came up to a minute later, for each task that its owner had before it. What a
--- claim costs grows with what it takes, and not with what waits. Locks: the kinds, by name, so that concurrent claims
--- count right; tasks that another transaction holds are passed over. Where the kinds cannot be had within a second,
--- nothing is claimed.
+-- claim costs grows with what it takes, and not with what waits. A claim for all subjects notes which lanes are full after
+-- it. Locks: the kinds, by name, so that concurrent claims count right → tasks → lanes; tasks that another transaction holds
+-- are passed over. Where the kinds cannot be had within a second, nothing is claimed.
 declare
   v_now timestamptz;
 begin
@@ -121,6 +121,30 @@ begin
   from queue.kinds as k
   where t.id = any (array(select l.id from locked as l)) and k.kind = t.kind
   returning t.*;
+
+  if p_subject is null then
+    -- By itself: what is claimed by now has been returned, and nothing takes it back.
+    begin
+      insert into queue.lanes as l (kind, lane, full_at)
+      select k.kind, f.lane, v_now
+      from queue.kinds as k
+      cross join lateral (
+        select b.lane
+        from queue.tasks as b
+        where b.kind = k.kind and b.leased_until > v_now
+        group by b.lane
+        having count(*) >= k.lane_concurrency
+      ) as f
+      where k.lane_concurrency is not null
+      -- Once a second is often enough.
+      on conflict (kind, lane) do update set full_at = excluded.full_at
+        where l.full_at <= excluded.full_at - interval '1 second';
+    exception
+      -- It is just being dropped; the next claim notes the others.
+      when lock_not_available then
+        null;
+    end;
+  end if;
 exception
   when lock_not_available then
     return;
@@ -236,15 +260,25 @@ as $$
   ) as d
 $$;
 
-create function queue.oldest_due()
-returns interval
-language sql
+create function queue.longest_waits()
+returns table (kind text, waits interval)
+language plpgsql
 volatile
 set search_path = ''
+-- As queue.claim.
+set plan_cache_mode = force_generic_plan
 as $$
-  -- How long the task waits for a worker that waits longest; zero where none does.
-  select greatest(coalesce(core.now() - min(d.run_at), '0'), '0')
+-- Of each kind of which a task waits for a worker, how long the one does that waits longest. What a lane has at its bound
+-- waits for its receiver, however many workers there are, and counts from when a worker last came by and found it so: a lane
+-- has room for a moment whenever one of its attempts ends. A kind at its own bound is slow service, and counts. Takes no lock.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  return query
+  select h.kind, v_now - min(greatest(d.run_at, l.full_at))
   from queue.heads(array(select k.kind from queue.kinds as k)) as h
+  join queue.kinds as k on k.kind = h.kind
+  left join queue.lanes as l on l.kind = h.kind and l.lane = h.lane and k.lane_concurrency is not null
   cross join lateral (
     select t.run_at
     from queue.tasks as t
@@ -252,6 +286,21 @@ as $$
     order by t.run_at
     limit 1
   ) as d
+  where d.run_at <= v_now and (k.lane_concurrency is null or k.lane_concurrency > (
+    select count(*) from queue.tasks as b where b.kind = h.kind and b.lane = h.lane and b.leased_until > v_now
+  ))
+  group by h.kind;
+end;
+$$;
+
+create function queue.oldest_due()
+returns interval
+language sql
+volatile
+set search_path = ''
+as $$
+  -- How long the task waits for a worker that waits longest; zero where none does.
+  select coalesce(max(w.waits), '0') from queue.longest_waits() as w
 $$;
 
 create function queue.lost_tasks(p_limit integer)

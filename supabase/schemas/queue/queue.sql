@@ -83,3 +83,13 @@ create index tasks_failed_at on queue.tasks (failed_at, id, kind) where failed_a
 comment on table queue.tasks is 'Work that must survive; a finished task is deleted.';
 
 select core.keep_rows_out_of_logs('queue.tasks');
+
+create table queue.lanes (
+  kind text not null,
+  lane text not null,
+  -- When a worker came by last and found as much of it at work as lane_concurrency allows, with what it took itself.
+  full_at timestamptz not null,
+  primary key (kind, lane)
+) with (fillfactor = 50);
+alter table queue.lanes enable row level security;
+comment on table queue.lanes is 'When bounded lanes were full: what waited in one then waited for its receiver, and for no worker.';

@@ -100,9 +100,10 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes the open tasks of a lane: nothing of them is left to do.
+-- Deletes the open tasks of a lane, and what is known of it: nothing of them is left to do. Locks: tasks → lane.
 begin
   delete from queue.tasks as t where t.kind = p_kind and t.lane = p_lane and t.failed_at is null;
+  delete from queue.lanes as l where l.kind = p_kind and l.lane = p_lane;
 end;
 $$;
 

@@ -90,6 +90,41 @@ begin
 end;
 $$;
 
+create function videos.least_cents(p_provider text)
+returns numeric
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What the cheapest video costs with a provider, in US cents: the shortest that it takes of each model that is offered, with
+-- every input that makes it cheaper. Null where it makes none. Takes no lock.
+declare
+  v_offer record;
+  v_factor numeric;
+  v_cents numeric;
+  v_least numeric;
+begin
+  for v_offer in
+    select p.cost_cents, p.inputs, m.pricing_type, d.seconds
+    from videos.model_providers as p
+    join videos.models as m on m.id = p.model_id and m.is_available
+    cross join lateral (
+      select min(o.value::numeric) as seconds
+      from jsonb_array_elements(m.options #> '{duration_seconds,values}') as o (value)
+      where coalesce(p.takes -> 'duration_seconds' @> o.value, true)
+    ) as d
+    where p.provider = p_provider and d.seconds is not null
+  loop
+    v_cents := v_offer.cost_cents * case v_offer.pricing_type when 'per_second' then v_offer.seconds else 1 end;
+    for v_factor in select (i.value ->> 'cost_factor')::numeric from jsonb_each(v_offer.inputs) as i loop
+      v_cents := v_cents * least(v_factor, 1);
+    end loop;
+    v_least := least(v_least, v_cents);
+  end loop;
+  return v_least;
+end;
+$$;
+
 -- How many seconds all that may be asked for a job want to be left alone; 0 where one does not.
 create function videos.busy_seconds(p_job videos.jobs, p_providers text[])
 returns numeric

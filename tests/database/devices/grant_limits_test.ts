@@ -234,6 +234,30 @@ Deno.test("what counts is swept as late as the longest window asks, and an accou
   assert.equal(await claimAndGrant(sql, "192.0.2.1", userId), false);
 });
 
+Deno.test("a grant is there for as long as the alert of grants counts it, however short the windows of the limits are", async () => {
+  await using database = await stillDatabase();
+  const { sql, advance } = database;
+  const measured = async (window: string) => {
+    const [row] = await sql<
+      { value: number }[]
+    >`select m.value::int from ops.measure('grants', ${window}) as m`;
+    return row?.value;
+  };
+  await setLimit(sql, "device_grants", 5, 3600);
+  await setLimit(sql, "device_grants_global", 500, 3600);
+  assert.equal(await grantsFrom(sql, ["192.0.2.1", "192.0.2.2", "192.0.2.3"]), 3);
+  await advance(day - second);
+  assert.equal(await sweepRule(sql, "device_intents"), 0);
+  assert.equal(await measured("1 day"), 3);
+  // The operator has it count a week.
+  await sql`update ops.alert_rules set measured_over = '7 days' where name = 'grants'`;
+  await advance(6 * day);
+  assert.equal(await sweepRule(sql, "device_intents"), 0);
+  assert.equal(await measured("7 days"), 3);
+  await sql`update ops.alert_rules set measured_over = '1 hour' where name = 'grants'`;
+  assert.equal(await sweepRule(sql, "device_intents"), 3, "and no longer than a day else");
+});
+
 Deno.test("without a policy there is no grant: the check is told to come again", async () => {
   await using database = await stillDatabase();
   const { sql } = database;

@@ -37,7 +37,7 @@ async function record(sql: Sql, rows: object[]): Promise<void> {
 
 const requests = (code: string, count: number) => ({
   name: "requests",
-  labels: { endpoint: "models", status: code === "none" ? "200" : "500", code },
+  labels: { endpoint: "models", status: code === "none" ? "200" : code === "ERR_6004" ? "503" : "500", code },
   count,
 });
 
@@ -138,7 +138,8 @@ const faults: Record<string, Fault> = {
       await submit(sql, await startVideo(sql));
     },
     mend: ({ sql }) => sql`update videos.providers set daily_cap_cents = 5000 where name = 'fal'`,
-    level: "warning",
+    // Five cents are left, and no video costs so little.
+    level: "critical",
     subject: "fal",
   },
   grants: {
@@ -344,3 +345,23 @@ for (const [rule, { produce, repeat, mend, minutes = 15, level, subject }] of Ob
     assert.deepEqual([await switchedOff(sql), await done(sql)], [[], []]);
   });
 }
+
+Deno.test("what is switched off answers so and is no fault: the rule that switched it off lets it come back", async () => {
+  await using database = await stillDatabase();
+  const { sql } = database;
+  await sql`update ops.alert_rules set action = 'shutdown', flags = '{generation}' where name = 'error_rate'`;
+  await record(sql, [requests("none", 80), requests("ERR_6003", 20)]);
+  await evaluate(database);
+  assert.deepEqual(await switchedOff(sql), ["generation"]);
+  for (let minute = 0; minute < 12; minute++) {
+    await record(sql, [requests("none", 20), requests("ERR_6004", 80)]);
+    await evaluate(database);
+  }
+  assert.deepEqual((await alertsOf(sql, "error_rate")).map(({ is_open }) => is_open), [false]);
+  assert.deepEqual(await switchedOff(sql), []);
+  // It is an answer all the same: of those that went well, and of all, faults are as many as before.
+  await record(sql, [requests("none", 10_000), requests("ERR_6004", 10_000), requests("ERR_6003", 20_000)]);
+  const [faults] = await sql<{ value: number }[]>`
+    select round(m.value)::int as value from ops.measure('error_percent', '1 minute') as m`;
+  assert.equal(faults?.value, 50);
+});

@@ -48,6 +48,17 @@ Deno.test("a claim among 100,000 due tasks and 50,000 dead ones reads what it ta
       ["another one", "select * from queue.claim(10)", 1_100 + 10 * jumps + 4 * 10],
       ["a claim for one subject", "select * from queue.claim(10, gen_random_uuid())", 1_200],
       ["the oldest that waits", "select queue.oldest_due()", 3 * jumps],
+      // And those at work are counted in each of their places.
+      [
+        "the oldest that waits, where lanes are bounded",
+        "update queue.kinds set lane_concurrency = 10; select queue.oldest_due()",
+        3 * jumps,
+      ],
+      [
+        "a claim that notes which lanes are full",
+        "select * from queue.claim(10)",
+        1_300 + 10 * jumps + 4 * 10,
+      ],
       ["how many wait", "select queue.count_due()", 1_000 * jumps],
       ["what no worker came back from", "select queue.lost_tasks(500)", 2_000],
     ] as const

@@ -19,7 +19,7 @@ import {
 import { acceptJob, cheapModel, settle } from "../support/jobs.ts";
 import { times } from "../support/connections.ts";
 import { first, type Sql, violations } from "../support/ledger.ts";
-import { createPayer } from "../support/videos.ts";
+import { createPayer, generateVideo } from "../support/videos.ts";
 import { cost, endings, free, minutes, spent } from "../support/spending.ts";
 
 /** A database in which one job of somebody else's counts already: what is given back twice would be missed there. */
@@ -165,4 +165,69 @@ Deno.test("claims, endings and news about the same providers at once neither blo
       select sum(b.cost_cents) from videos.submissions as b where b.provider = s.provider and b.counted_on = s.day
     )`;
   assert.deepEqual([...sums], []);
+});
+
+/** What fal's cap is used to, in percent, as the alert has it. */
+async function measured(sql: Sql): Promise<number | undefined> {
+  const [row] = await sql<{ value: number }[]>`
+    select m.value::float as value from ops.measure('spending_percent', '1 day') as m where m.subject = 'fal'`;
+  return row?.value;
+}
+
+/** Only this model is offered. */
+const offerOnly = (sql: Sql, model: string) => sql`update videos.models set is_available = name = ${model}`;
+
+for (
+  const [cap, before, left] of [[5000, 4935, 30], [100, 35, 30], [30, 0, 30], [35, 0, 0], [70, 0, 0]] as const
+) {
+  Deno.test(`of a cap of ${cap} cents it is told that all is spent from the moment on at which no video is to be had any more`, async () => {
+    await using database = await stillDatabase();
+    const { sql } = database;
+    await offerOnly(sql, "Kling 2.5 Turbo Pro");
+    await sql`update videos.providers set daily_cap_cents = ${cap} where name = 'fal'`;
+    if (before > 0) {
+      await sql`insert into videos.spending (provider, day, cents) values ('fal', (core.now() at time zone 'UTC')::date, ${before})`;
+    }
+    for (let spent: number = before; cap - spent >= cost; spent += cost) {
+      assert.equal(await measured(sql), 100 * spent / cap);
+      await submit(sql, await startVideo(sql));
+    }
+    const answer = await generateVideo(sql, await createPayer(sql, 10));
+    assert.equal(answer.error, "ERR_6004");
+    const [money] = await sql<{ cents: number }[]>`
+      select m.cents::int as cents from videos.money_left as m where m.provider = 'fal'`;
+    assert.equal(money?.cents, left);
+    assert.equal(await measured(sql), 100);
+  });
+}
+
+Deno.test("what a provider's cheapest video costs is the shortest that it takes, with what makes it cheaper, of models that are offered", async () => {
+  await using database = await stillDatabase();
+  const { sql } = database;
+  const least = async (provider = "fal") => {
+    const { cents } = await first(sql<{ cents: number | null }[]>`
+      select videos.least_cents(${provider})::float as cents`);
+    return cents;
+  };
+  assert.equal(await least(), 30);
+  assert.equal(await least("runway"), null);
+  await offerOnly(sql, "Veo 3 Fast");
+  assert.equal(await least(), 40, "four seconds, without sound");
+  await sql`update videos.model_providers set takes = '{"duration_seconds": [6, 8]}' where provider_model = 'fal-ai/veo3/fast'`;
+  assert.equal(await least(), 60);
+  await sql`
+    update videos.model_providers set inputs = jsonb_set(inputs, '{seed,cost_factor}', '0.5')
+    where provider_model = 'fal-ai/veo3/fast'`;
+  assert.equal(await least(), 30);
+  await offerOnly(sql, "none");
+  assert.equal(await least(), null);
+});
+
+Deno.test("of a cap that the operator set to nothing, or of a provider that is off, nothing is told", async () => {
+  await using database = await stillDatabase();
+  const { sql } = database;
+  await sql`update videos.providers set daily_cap_cents = 0 where name = 'fal'`;
+  assert.equal(await measured(sql), undefined);
+  await sql`update videos.providers set daily_cap_cents = 10, is_enabled = false where name = 'fal'`;
+  assert.equal(await measured(sql), undefined);
 });
