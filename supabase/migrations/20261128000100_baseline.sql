@@ -3827,18 +3827,6 @@ begin
 end;
 $$;
 
-create function queue.drop_lane(p_kind text, p_lane text)
-returns void
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Deletes the open tasks of a lane: nothing of them is left to do.
-begin
-  delete from queue.tasks as t where t.kind = p_kind and t.lane = p_lane and t.failed_at is null;
-end;
-$$;
-
 create function queue.next_run(p_kind text, p_subject uuid)
 returns timestamptz
 language sql
@@ -4766,22 +4754,70 @@ begin
 end;
 $$;
 
-create function events.drop_open(p_channel text, p_target uuid, p_reason text)
-returns void
+create function events.drop_open(p_channel text, p_target uuid, p_reason text, p_limit integer)
+returns boolean
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- A receiver is told nothing of what it has not been told yet: its open deliveries are dropped, with their tasks, in one
--- go however many they are. An attempt that is at work may deliver all the same, and then says so. A second call finds
--- nothing. Locks: deliveries → tasks.
+-- A receiver is told nothing of what it has not been told yet: up to p_limit of its open deliveries are dropped, the oldest
+-- first, with their tasks. Whether none is left; one that somebody else has at that moment is. It costs the same however many
+-- they are. An attempt that is at work may deliver all the same, and then says so. A second call goes on. Locks: deliveries,
+-- which are never waited for → tasks.
 declare
   v_now constant timestamptz := core.now();
+  v_ids uuid[];
 begin
-  update events.deliveries as d
-  set outcome = 'dropped', ended_at = v_now, reason = p_reason
-  where d.channel = p_channel and d.target = p_target and d.outcome is null;
-  perform queue.drop_lane(c.kind, p_target::text) from events.channels as c where c.channel = p_channel;
+  -- By their places, which are read at once: a join might read the whole table. The order is their index's.
+  with dropped as (
+    update events.deliveries as d
+    set outcome = 'dropped', ended_at = v_now, reason = p_reason
+    where d.ctid = any (array(
+      select o.ctid from events.deliveries as o
+      where o.channel = p_channel and o.target = p_target and o.outcome is null
+      order by o.created_at, o.id
+      limit p_limit
+      for update skip locked
+    ))
+    returning d.id
+  )
+  select array_agg(r.id) into v_ids from dropped as r;
+  perform queue.drop_all(v_ids, array[c.kind]) from events.channels as c where c.channel = p_channel;
+  perform from events.deliveries as d
+  where d.channel = p_channel and d.target = p_target and d.outcome is null
+  order by d.created_at desc, d.id desc
+  limit 1;
+  return not found;
+end;
+$$;
+
+create function events.waiting_targets(p_channel text)
+returns setof uuid
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- The receivers of a channel that are still to be told something. One jump in the index for each, however much that is.
+begin
+  return query
+  with recursive targets as (
+    (
+      select d.target, d.channel from events.deliveries as d
+      where d.target is not null and d.outcome is null
+      order by d.target
+      limit 1
+    )
+    union all
+    select n.target, n.channel
+    from targets as t
+    cross join lateral (
+      select d.target, d.channel from events.deliveries as d
+      where d.target > t.target and d.outcome is null
+      order by d.target
+      limit 1
+    ) as n
+  )
+  select t.target from targets as t where t.channel = p_channel;
 end;
 $$;
 
@@ -12594,12 +12630,18 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Changes what is not null of a webhook. One that is disabled hears nothing, and what waited for it is dropped; one that is
--- enabled again hears what happens from now on; that one, and one that is moved, has its five days anew. A second call
--- changes nothing. The caller has locked it. Locks: its deliveries → their tasks.
+-- Changes what is not null of a webhook. One that is disabled is silenced; one that is enabled again hears what happens from now
+-- on; that one, and one that is moved, has its five days anew. Null, and nothing changes, where it is to be enabled while
+-- something that waited for it is still to be dropped. A second call changes nothing. The caller has locked it. Locks: its
+-- deliveries, which are never waited for → their tasks.
 declare
   v_webhook webhooks.webhooks;
 begin
+  if p_is_enabled and exists (select from webhooks.webhooks as w where w.id = p_id and not w.is_enabled)
+    and not webhooks.silence(p_id)
+  then
+    return null;
+  end if;
   update webhooks.webhooks as w
   set url = coalesce(p_url, w.url), types = coalesce(p_types, w.types),
       is_enabled = coalesce(p_is_enabled, w.is_enabled),
@@ -12621,17 +12663,50 @@ begin
 end;
 $$;
 
-create function webhooks.silence(p_id uuid)
+create function webhooks.silence(p_id uuid, p_limit integer default 1000)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Tells a webhook nothing more, which is disabled or deleted: its subscriptions go, and up to p_limit of what waited for it are
+-- dropped. Whether nothing is left; what is, no attempt sends, and the scheduled task `drop_deliveries` drops it. A second call
+-- goes on. The caller has locked the webhook. Locks: its deliveries, which are never waited for → their tasks.
+begin
+  perform events.subscribe('webhook', p_id, '{}', 5::smallint);
+  return events.drop_open('webhook', p_id, 'the webhook is disabled', p_limit);
+end;
+$$;
+
+create function webhooks.silent_backlogs(p_limit integer)
+returns setof uuid
+language sql
+stable
+set search_path = ''
+as $$
+  -- Webhooks that are disabled or deleted, and for which something waits, up to p_limit.
+  select t.target
+  from events.waiting_targets('webhook') as t (target)
+  where not exists (select from webhooks.webhooks as w where w.id = t.target and w.is_enabled)
+  limit p_limit
+$$;
+
+create function webhooks.drop_waiting(p_id uuid)
 returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Tells a webhook nothing more: its subscriptions go, and what waited for it is dropped. A second call finds nothing.
--- Locks: its deliveries → their tasks.
+-- The scheduled task `drop_deliveries`: drops what waits for a webhook that is disabled or deleted, 10,000 in a run, which takes
+-- half a second. Nothing of one that is enabled by then. A second call goes on. Locks: webhook, so that nobody enables it
+-- meanwhile → its deliveries, which are never waited for → their tasks.
+declare
+  v_is_enabled boolean;
 begin
-  perform events.subscribe('webhook', p_id, '{}', 5::smallint);
-  perform events.drop_open('webhook', p_id, 'the webhook is disabled');
+  select w.is_enabled into v_is_enabled from webhooks.webhooks as w where w.id = p_id for no key update;
+  if v_is_enabled is not true then
+    perform webhooks.silence(p_id, 10000);
+  end if;
 end;
 $$;
 
@@ -12713,7 +12788,8 @@ set search_path = ''
 as $$
 -- What became of an attempt, with the answer as the operator reads it (`{ status, duration_ms, text }`): `delivered` where
 -- p_failure is null; else `waiting` for the next try, `dead` after the last one or with p_is_final, `dropped` where the webhook is gone or
--- disabled meanwhile, `disabled` where this attempt disabled it: it answered 410, or nothing has succeeded for five days.
+-- disabled meanwhile, `disabled` where this attempt disabled it: it answered 410, or nothing has succeeded for five days. Its own delivery is dropped
+-- with it, and others as webhooks.silence says.
 -- `lost`, and nothing changes, for a failure of an attempt that lost its task to another; what was delivered stays so.
 -- Locks: webhook → deliveries → tasks → alert.
 declare
@@ -12761,6 +12837,8 @@ begin
     update webhooks.webhooks as w
     set is_enabled = false, disabled_reason = v_reason, failing_since = coalesce(w.failing_since, v_now)
     where w.id = v_webhook.id;
+    perform events.end_delivery(p_delivery_id, 'dropped', 'the webhook is disabled');
+    perform queue.finish(p_task_id, p_attempt);
     perform webhooks.silence(v_webhook.id);
     perform ops.raise_alert('webhook_disabled', format('webhook %s', v_webhook.id), jsonb_build_object(
       'host', webhooks.record_json(v_webhook) -> 'host', 'reason', v_reason, 'failure', p_failure
@@ -19868,8 +19946,9 @@ security definer
 set search_path = ''
 as $$
 -- Changes what is given of a webhook, as webhooks.change, and its secret, as webhooks.rotate_secret: `data` is the webhook.
--- resource/not-found for one that is not there. A second call changes nothing, and writes nothing down, but for a secret.
--- Counts against `admin`. Locks: rate-limit row → webhook → its deliveries → their tasks.
+-- resource/not-found for one that is not there; resource/wrong-state (`dropping`) where it is to be enabled while something that
+-- waited for it is still to be dropped. A second call changes nothing, and writes nothing down, but for a secret. Counts
+-- against `admin`. Locks: rate-limit row → webhook → its deliveries → their tasks.
 declare
   v_caller record;
   v_refusal jsonb;
@@ -19890,6 +19969,9 @@ begin
     return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   v_after := webhooks.change(p_webhook_id, p_url, p_types, p_is_enabled);
+  if v_after.id is null then
+    return guard.refusal('resource/wrong-state', '{"status": "dropping"}', v_caller.limits, v_caller.language);
+  end if;
   if v_after is distinct from v_before then
     insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
     values (
@@ -19919,7 +20001,7 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Deletes a webhook with its secrets, and drops what waited for it: `data` is `{ webhook_id }`. resource/not-found for one that
+-- Deletes a webhook with its secrets, and silences it, as webhooks.silence: `data` is `{ webhook_id }`. resource/not-found for one that
 -- is not there, as in a second call. Counts against `admin`. Locks: rate-limit row → webhook → its deliveries → their tasks.
 declare
   v_caller record;

@@ -19,6 +19,8 @@ insert into core.scheduled_tasks (name, procedure, every, subjects, time_limit, 
   ('watch_storage', 'ops.watch_storage', '1 minute', null, '5 seconds', 4),
   -- Often enough that an alert, which is open for an hour, stays open.
   ('watch_notices', 'safety.watch_clock', '10 minutes', null, '5 seconds', 5),
+  -- 10,000 deliveries of a webhook in a run.
+  ('drop_deliveries', 'webhooks.drop_waiting', '5 seconds', 'webhooks.silent_backlogs', '10 seconds', 4),
   -- A batch of a rule may be large.
   ('sweep', 'ops.sweep', '1 minute', 'ops.due_rules', '30 seconds', 4),
   ('fold_metrics', 'ops.fold_metrics', '10 seconds', null, '5 seconds', 6),

@@ -94,18 +94,6 @@ begin
 end;
 $$;
 
-create function queue.drop_lane(p_kind text, p_lane text)
-returns void
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Deletes the open tasks of a lane: nothing of them is left to do.
-begin
-  delete from queue.tasks as t where t.kind = p_kind and t.lane = p_lane and t.failed_at is null;
-end;
-$$;
-
 create function queue.next_run(p_kind text, p_subject uuid)
 returns timestamptz
 language sql
