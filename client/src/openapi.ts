@@ -387,7 +387,7 @@ export interface paths {
         head?: never;
         /**
          * Changes what a server is told and where, stops it, or gives it another secret
-         * @description What is not given stays. `rotate_secret: true` answers a new `secret`; for 24 hours messages carry a signature by the one before, too. While `is_enabled` is false the server is told nothing, and what waited for it is dropped; enabled again, it hears what happens from then on.
+         * @description What is not given stays. `rotate_secret: true` answers a new `secret`; for 24 hours messages carry a signature by the one before, too. While `is_enabled` is false the server is told nothing, and what waited for it is dropped; enabled again, it hears what happens from then on. `ERR_4009` (`dropping`) where it is to be enabled and more than 1,000 deliveries that waited are not dropped yet: 120,000 take a minute.
          */
         patch: operations["patchAdminWebhooks"];
         trace?: never;
@@ -5504,6 +5504,7 @@ export interface operations {
             401: components["responses"]["ERR_4005"];
             403: components["responses"]["ERR_4006_ERR_4017"];
             404: components["responses"]["ERR_4007"];
+            409: components["responses"]["ERR_4009"];
             413: components["responses"]["ERR_4013"];
             415: components["responses"]["ERR_4018"];
             429: components["responses"]["ERR_4004"];

@@ -3841,19 +3841,6 @@ begin
 end;
 $$;
 
-create function queue.drop_lane(p_kind text, p_lane text)
-returns void
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Deletes the open tasks of a lane, and what is known of it: nothing of them is left to do. Locks: tasks → lane.
-begin
-  delete from queue.tasks as t where t.kind = p_kind and t.lane = p_lane and t.failed_at is null;
-  delete from queue.lanes as l where l.kind = p_kind and l.lane = p_lane;
-end;
-$$;
-
 create function queue.next_run(p_kind text, p_subject uuid)
 returns timestamptz
 language sql
@@ -4236,7 +4223,7 @@ begin
       on conflict (kind, lane) do update set full_at = excluded.full_at
         where l.full_at <= excluded.full_at - interval '1 second';
     exception
-      -- It is just being dropped; the next claim notes the others.
+      -- It is just being swept away; the next claim notes the others.
       when lock_not_available then
         null;
     end;
@@ -4830,22 +4817,70 @@ begin
 end;
 $$;
 
-create function events.drop_open(p_channel text, p_target uuid, p_reason text)
-returns void
+create function events.drop_open(p_channel text, p_target uuid, p_reason text, p_limit integer)
+returns boolean
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- A receiver is told nothing of what it has not been told yet: its open deliveries are dropped, with their tasks, in one
--- go however many they are. An attempt that is at work may deliver all the same, and then says so. A second call finds
--- nothing. Locks: deliveries → tasks.
+-- A receiver is told nothing of what it has not been told yet: up to p_limit of its open deliveries are dropped, the oldest
+-- first, with their tasks. Whether none is left; one that somebody else has at that moment is. It costs the same however many
+-- they are. An attempt that is at work may deliver all the same, and then says so. A second call goes on. Locks: deliveries,
+-- which are never waited for → tasks.
 declare
   v_now constant timestamptz := core.now();
+  v_ids uuid[];
 begin
-  update events.deliveries as d
-  set outcome = 'dropped', ended_at = v_now, reason = p_reason
-  where d.channel = p_channel and d.target = p_target and d.outcome is null;
-  perform queue.drop_lane(c.kind, p_target::text) from events.channels as c where c.channel = p_channel;
+  -- By their places, which are read at once: a join might read the whole table. The order is their index's.
+  with dropped as (
+    update events.deliveries as d
+    set outcome = 'dropped', ended_at = v_now, reason = p_reason
+    where d.ctid = any (array(
+      select o.ctid from events.deliveries as o
+      where o.channel = p_channel and o.target = p_target and o.outcome is null
+      order by o.created_at, o.id
+      limit p_limit
+      for update skip locked
+    ))
+    returning d.id
+  )
+  select array_agg(r.id) into v_ids from dropped as r;
+  perform queue.drop_all(v_ids, array[c.kind]) from events.channels as c where c.channel = p_channel;
+  perform from events.deliveries as d
+  where d.channel = p_channel and d.target = p_target and d.outcome is null
+  order by d.created_at desc, d.id desc
+  limit 1;
+  return not found;
+end;
+$$;
+
+create function events.waiting_targets(p_channel text)
+returns setof uuid
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- The receivers of a channel that are still to be told something. One jump in the index for each, however much that is.
+begin
+  return query
+  with recursive targets as (
+    (
+      select d.target, d.channel from events.deliveries as d
+      where d.target is not null and d.outcome is null
+      order by d.target
+      limit 1
+    )
+    union all
+    select n.target, n.channel
+    from targets as t
+    cross join lateral (
+      select d.target, d.channel from events.deliveries as d
+      where d.target > t.target and d.outcome is null
+      order by d.target
+      limit 1
+    ) as n
+  )
+  select t.target from targets as t where t.channel = p_channel;
 end;
 $$;
 
@@ -4867,14 +4902,14 @@ $$;
 -- before its deliveries, and these before their tasks; the erasure of an account, which goes by the names of tables, begins
 -- with deliveries: so what is removed here is what nobody else has at that moment.
 
-create function events.remove(p_ids uuid[])
-returns integer
+create function events.take(p_ids uuid[])
+returns uuid[]
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes events with their deliveries, and with the tasks of these, dead letters too; and returns how many. One that somebody
--- else has, or a delivery of it, stays for the next call. Locks: events and deliveries, which are never waited for → tasks.
+-- Locks events with their deliveries and returns them, but those that somebody else has, or a delivery of theirs. A second
+-- call in the transaction returns the same. Locks: events and deliveries, which are never waited for.
 declare
   v_ids uuid[];
   v_delivery_ids uuid[];
@@ -4883,18 +4918,33 @@ begin
   v_delivery_ids := array(
     select d.id from events.deliveries as d where d.event_id = any (v_ids) for update skip locked
   );
-  v_ids := array(
+  return array(
     select i.id from unnest(v_ids) as i (id)
     except
     select d.event_id from events.deliveries as d
     where d.event_id = any (v_ids) and d.id not in (select t.id from unnest(v_delivery_ids) as t (id))
   );
+end;
+$$;
+
+create function events.remove_taken(p_ids uuid[])
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Deletes events with their deliveries, and with the tasks of these, dead letters too; and returns how many there were. The
+-- caller has taken them, as events.take does. Locks: tasks.
+declare
+  v_removed integer;
+begin
   perform queue.drop_all(
-    array(select d.id from events.deliveries as d where d.event_id = any (v_ids)),
+    array(select d.id from events.deliveries as d where d.event_id = any (p_ids)),
     array(select c.kind from events.channels as c where c.kind is not null)
   );
-  delete from events.log as l where l.id = any (v_ids);
-  return cardinality(v_ids);
+  delete from events.log as l where l.id = any (p_ids);
+  get diagnostics v_removed = row_count;
+  return v_removed;
 end;
 $$;
 
@@ -4904,15 +4954,20 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- The rule `events`: removes those whose time is over, once all are told, as events.remove does. A server is told for three
--- days, and some types are kept for one. Locks: as there.
-begin
-  return events.remove(array(
+-- The rule `events`: removes those whose time is over, once all are told, and returns how many. A server is told for three
+-- days, and some types are kept for one. One that somebody else has, or has told again meanwhile, stays for the next call.
+-- Locks: events and deliveries, which are never waited for → tasks.
+declare
+  v_ids uuid[] := array(
     select l.id from events.log as l
     where l.expires_at <= p_before and not events.is_open(l.id)
     limit p_batch
     for update skip locked
-  ));
+  );
+begin
+  v_ids := events.take(v_ids);
+  -- Asked anew: what is theirs may have been sent again until it was locked.
+  return events.remove_taken(array(select t.id from unnest(v_ids) as t (id) where not events.is_open(t.id)));
 end;
 $$;
 
@@ -4922,12 +4977,13 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Removes the events of users in whose data a member has one of these values, as events.remove does: nothing is kept of what
--- they were about. Returns the values of which something stays, for the caller to come again with. Locks: as there.
+-- Removes the events of users in whose data a member has one of these values, told or not: nothing is kept of what they were
+-- about. Returns the values of which something stays, since somebody else has it, for the caller to come again with. Locks:
+-- events and deliveries, which are never waited for → tasks.
 begin
-  perform events.remove(array(
+  perform events.remove_taken(events.take(array(
     select l.id from events.log as l where l.user_id = any (p_user_ids) and l.data ->> p_member = any (p_values)
-  ));
+  )));
   return array(
     select distinct l.data ->> p_member from events.log as l
     where l.user_id = any (p_user_ids) and l.data ->> p_member = any (p_values)
@@ -12680,12 +12736,18 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Changes what is not null of a webhook. One that is disabled hears nothing, and what waited for it is dropped; one that is
--- enabled again hears what happens from now on; that one, and one that is moved, has its five days anew. A second call
--- changes nothing. The caller has locked it. Locks: its deliveries → their tasks.
+-- Changes what is not null of a webhook. One that is disabled is silenced; one that is enabled again hears what happens from now
+-- on; that one, and one that is moved, has its five days anew. Null, and nothing changes, where it is to be enabled while
+-- something that waited for it is still to be dropped. A second call changes nothing. The caller has locked it. Locks: its
+-- deliveries, which are never waited for → their tasks.
 declare
   v_webhook webhooks.webhooks;
 begin
+  if p_is_enabled and exists (select from webhooks.webhooks as w where w.id = p_id and not w.is_enabled)
+    and not webhooks.silence(p_id)
+  then
+    return null;
+  end if;
   update webhooks.webhooks as w
   set url = coalesce(p_url, w.url), types = coalesce(p_types, w.types),
       is_enabled = coalesce(p_is_enabled, w.is_enabled),
@@ -12707,17 +12769,50 @@ begin
 end;
 $$;
 
-create function webhooks.silence(p_id uuid)
+create function webhooks.silence(p_id uuid, p_limit integer default 1000)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Tells a webhook nothing more, which is disabled or deleted: its subscriptions go, and up to p_limit of what waited for it are
+-- dropped. Whether nothing is left; what is, no attempt sends, and the scheduled task `drop_deliveries` drops it. A second call
+-- goes on. The caller has locked the webhook. Locks: its deliveries, which are never waited for → their tasks.
+begin
+  perform events.subscribe('webhook', p_id, '{}', 5::smallint);
+  return events.drop_open('webhook', p_id, 'the webhook is disabled', p_limit);
+end;
+$$;
+
+create function webhooks.silent_backlogs(p_limit integer)
+returns setof uuid
+language sql
+stable
+set search_path = ''
+as $$
+  -- Webhooks that are disabled or deleted, and for which something waits, up to p_limit.
+  select t.target
+  from events.waiting_targets('webhook') as t (target)
+  where not exists (select from webhooks.webhooks as w where w.id = t.target and w.is_enabled)
+  limit p_limit
+$$;
+
+create function webhooks.drop_waiting(p_id uuid)
 returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Tells a webhook nothing more: its subscriptions go, and what waited for it is dropped. A second call finds nothing.
--- Locks: its deliveries → their tasks.
+-- The scheduled task `drop_deliveries`: drops what waits for a webhook that is disabled or deleted, 10,000 in a run, which takes
+-- half a second. Nothing of one that is enabled by then. A second call goes on. Locks: webhook, so that nobody enables it
+-- meanwhile → its deliveries, which are never waited for → their tasks.
+declare
+  v_is_enabled boolean;
 begin
-  perform events.subscribe('webhook', p_id, '{}', 5::smallint);
-  perform events.drop_open('webhook', p_id, 'the webhook is disabled');
+  select w.is_enabled into v_is_enabled from webhooks.webhooks as w where w.id = p_id for no key update;
+  if v_is_enabled is not true then
+    perform webhooks.silence(p_id, 10000);
+  end if;
 end;
 $$;
 
@@ -12799,7 +12894,8 @@ set search_path = ''
 as $$
 -- What became of an attempt, with the answer as the operator reads it (`{ status, duration_ms, text }`): `delivered` where
 -- p_failure is null; else `waiting` for the next try, `dead` after the last one or with p_is_final, `dropped` where the webhook is gone or
--- disabled meanwhile, `disabled` where this attempt disabled it: it answered 410, or nothing has succeeded for five days.
+-- disabled meanwhile, `disabled` where this attempt disabled it: it answered 410, or nothing has succeeded for five days. Its own delivery is dropped
+-- with it, and others as webhooks.silence says.
 -- `lost`, and nothing changes, for a failure of an attempt that lost its task to another; what was delivered stays so.
 -- Locks: webhook → deliveries → tasks → alert.
 declare
@@ -12847,6 +12943,8 @@ begin
     update webhooks.webhooks as w
     set is_enabled = false, disabled_reason = v_reason, failing_since = coalesce(w.failing_since, v_now)
     where w.id = v_webhook.id;
+    perform events.end_delivery(p_delivery_id, 'dropped', 'the webhook is disabled');
+    perform queue.finish(p_task_id, p_attempt);
     perform webhooks.silence(v_webhook.id);
     perform ops.raise_alert('webhook_disabled', format('webhook %s', v_webhook.id), jsonb_build_object(
       'host', webhooks.record_json(v_webhook) -> 'host', 'reason', v_reason, 'failure', p_failure
@@ -19574,7 +19672,7 @@ grant execute on function api.deliver_inbox to service_role;
 
 create function api.finish_push(
   p_task_id bigint, p_attempt integer, p_delivery_id uuid, p_answers jsonb default '[]', p_reason text default null,
-  p_error text default null, p_after_seconds numeric default null
+  p_error text default null, p_after_seconds numeric default null, p_goes_on boolean default false
 )
 returns jsonb
 language plpgsql
@@ -19584,7 +19682,8 @@ set search_path = ''
 as $$
 -- What came of an attempt at a `deliver_push` task: Apple's answers, as notify.learn_of_tokens takes them with the `apns_id`
 -- of each. With p_error some device is to be tried again, by the kind's backoff and not before p_after_seconds, and the
--- task keeps which were sent to; else it ends, p_reason being why nothing was sent. `data` is `{ outcome }`: `delivered`, `dropped`
+-- task keeps which were sent to. With p_goes_on it keeps them, and the attempt has it still, to say why it ends by itself.
+-- Else the task ends, p_reason being why nothing was sent. `data` is `{ outcome }`: `delivered`, `dropped`
 -- or `dead`, null where it goes on or the delivery is gone. A second call, and an attempt that has lost its task, change
 -- nothing but the tokens, and that it was delivered. Locks: user → tokens → delivery → task.
 declare
@@ -19600,8 +19699,13 @@ begin
     from jsonb_array_elements(p_answers) as a (answer)
     where a.answer ->> 'outcome' = 'sent'
   ), '[]');
-  if p_error is not null then
+  if p_error is not null or p_goes_on then
     perform queue.keep(p_task_id, p_attempt, jsonb_build_object('sent', v_sent));
+  end if;
+  if p_goes_on then
+    return guard.answer(jsonb_build_object('outcome', null));
+  end if;
+  if p_error is not null then
     return guard.answer(jsonb_build_object('outcome', case queue.retry(p_task_id, p_attempt, p_error, p_after_seconds)
       when 'dead' then 'dead'
     end));
@@ -19958,8 +20062,9 @@ security definer
 set search_path = ''
 as $$
 -- Changes what is given of a webhook, as webhooks.change, and its secret, as webhooks.rotate_secret: `data` is the webhook.
--- resource/not-found for one that is not there. A second call changes nothing, and writes nothing down, but for a secret.
--- Counts against `admin`. Locks: rate-limit row → webhook → its deliveries → their tasks.
+-- resource/not-found for one that is not there; resource/wrong-state (`dropping`) where it is to be enabled while something that
+-- waited for it is still to be dropped. A second call changes nothing, and writes nothing down, but for a secret. Counts
+-- against `admin`. Locks: rate-limit row → webhook → its deliveries → their tasks.
 declare
   v_caller record;
   v_refusal jsonb;
@@ -19980,6 +20085,9 @@ begin
     return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   v_after := webhooks.change(p_webhook_id, p_url, p_types, p_is_enabled);
+  if v_after.id is null then
+    return guard.refusal('resource/wrong-state', '{"status": "dropping"}', v_caller.limits, v_caller.language);
+  end if;
   if v_after is distinct from v_before then
     insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
     values (
@@ -20009,7 +20117,7 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Deletes a webhook with its secrets, and drops what waited for it: `data` is `{ webhook_id }`. resource/not-found for one that
+-- Deletes a webhook with its secrets, and silences it, as webhooks.silence: `data` is `{ webhook_id }`. resource/not-found for one that
 -- is not there, as in a second call. Counts against `admin`. Locks: rate-limit row → webhook → its deliveries → their tasks.
 declare
   v_caller record;
@@ -20123,6 +20231,7 @@ declare
   v_caller record;
   v_refusal jsonb;
   v_delivery_id uuid;
+  v_delivery jsonb;
   v_webhook webhooks.webhooks;
 begin
   v_caller := ops.enter_admin(p_admin_id, 'admin-webhook-deliveries', p_session_id);
@@ -20157,10 +20266,12 @@ begin
       perform queue.hasten('deliver_webhook', v_delivery_id);
     end if;
   end if;
-  return guard.answer(
-    (select webhooks.delivery_json(d) from events.deliveries as d where d.id = v_delivery_id), v_caller.limits,
-    v_caller.language
-  );
+  select webhooks.delivery_json(d) into v_delivery from events.deliveries as d where d.id = v_delivery_id;
+  -- Its event went while its lock was waited for.
+  if v_delivery is null then
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
+  end if;
+  return guard.answer(v_delivery, v_caller.limits, v_caller.language);
 end;
 $$;
 grant execute on function api.post_admin_webhook_deliveries to service_role;

@@ -19,6 +19,8 @@ insert into core.scheduled_tasks (name, procedure, every, subjects, time_limit, 
   ('watch_storage', 'ops.watch_storage', '1 minute', null, '5 seconds', 4),
   -- Often enough that an alert, which is open for an hour, stays open.
   ('watch_notices', 'safety.watch_clock', '10 minutes', null, '5 seconds', 5),
+  -- 10,000 deliveries of a webhook in a run.
+  ('drop_deliveries', 'webhooks.drop_waiting', '5 seconds', 'webhooks.silent_backlogs', '10 seconds', 4),
   -- A batch of a rule may be large.
   ('sweep', 'ops.sweep', '1 minute', 'ops.due_rules', '30 seconds', 4),
   ('fold_metrics', 'ops.fold_metrics', '10 seconds', null, '5 seconds', 6),
@@ -229,6 +231,8 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
   ('proofs', 'Results of proving the ledger, from the proof; the last one that found nothing stays', '90 days', 10000, '1 day',
     'credits.proofs', 'proved_until',
     't.id <> (select coalesce(max(l.id), 0) from credits.proofs as l where l.violations = 0)'),
+  ('lanes', 'Which bounded lanes of the queue were full, from when they were last', '1 day', 10000, '1 hour',
+    'queue.lanes', 'full_at', null),
   ('set_aside', 'What a scheduled task could not do, from when it would be tried again', '30 days', 10000, '1 day',
     'core.set_aside', 'until', null),
   -- pg_cron writes a row every 5 seconds, for each clock.

@@ -83,6 +83,10 @@ const calls: Record<string, string[]> = {
     `select credits.expire_account(a) from credits.accounts_to_expire(500) as a`,
   ],
   "burying tasks": [`select queue.bury_lost(t) from queue.lost_tasks(500) as t`],
+  "dropping what waits for silent webhooks": [
+    `select webhooks.silent_backlogs(500)`,
+    `select webhooks.drop_waiting(gen_random_uuid())`,
+  ],
   "sweeping": [`select ops.sweep(r) from ops.due_rules(500) as r`],
   "waking the worker": [`select core.wake_worker()`],
 };

@@ -29,7 +29,8 @@ export default {
     description:
       "What is not given stays. `rotate_secret: true` answers a new `secret`; for 24 hours messages carry a signature by the one before, " +
       "too. While `is_enabled` is false the server is told nothing, and what waited for it is dropped; " +
-      "enabled again, it hears what happens from then on.",
+      "enabled again, it hears what happens from then on. `ERR_4009` (`dropping`) where it is to be enabled and more than 1,000 " +
+      "deliveries that waited are not dropped yet: 120,000 take a minute.",
     request: {
       webhook_id: exampleIds.webhook,
       rotate_secret: true,

@@ -40,7 +40,7 @@ export default endpoint({
   policies: ["admin"],
   request: ChangeWebhookRequest,
   response: { 200: ChangeWebhookResponse },
-  errors: [codes["resource/not-found"], codes["feature/switched-off"]],
+  errors: [codes["resource/not-found"], codes["resource/wrong-state"], codes["feature/switched-off"]],
   ports: { database, webhookWeb },
   service: changeWebhook,
 }, {

@@ -53,7 +53,10 @@ export async function createWebhook(
   return { status: 201, body: { ...webhook, secret } };
 }
 
-/** Changes what is given. Throws ERR_4007 for a webhook that is not there, and as createWebhook. */
+/**
+ * Changes what is given. Throws ERR_4007 for a webhook that is not there, ERR_4009 for one that is to be enabled while what waited
+ * for it is still being dropped, and as createWebhook.
+ */
 export async function changeWebhook(
   { rotate_secret, ...request }: ChangeWebhookRequest,
   context: WritingContext,

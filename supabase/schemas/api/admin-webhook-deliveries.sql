@@ -78,6 +78,7 @@ declare
   v_caller record;
   v_refusal jsonb;
   v_delivery_id uuid;
+  v_delivery jsonb;
   v_webhook webhooks.webhooks;
 begin
   v_caller := ops.enter_admin(p_admin_id, 'admin-webhook-deliveries', p_session_id);
@@ -112,10 +113,12 @@ begin
       perform queue.hasten('deliver_webhook', v_delivery_id);
     end if;
   end if;
-  return guard.answer(
-    (select webhooks.delivery_json(d) from events.deliveries as d where d.id = v_delivery_id), v_caller.limits,
-    v_caller.language
-  );
+  select webhooks.delivery_json(d) into v_delivery from events.deliveries as d where d.id = v_delivery_id;
+  -- Its event went while its lock was waited for.
+  if v_delivery is null then
+    return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
+  end if;
+  return guard.answer(v_delivery, v_caller.limits, v_caller.language);
 end;
 $$;
 grant execute on function api.post_admin_webhook_deliveries to service_role;

@@ -77,8 +77,9 @@ security definer
 set search_path = ''
 as $$
 -- Changes what is given of a webhook, as webhooks.change, and its secret, as webhooks.rotate_secret: `data` is the webhook.
--- resource/not-found for one that is not there. A second call changes nothing, and writes nothing down, but for a secret.
--- Counts against `admin`. Locks: rate-limit row → webhook → its deliveries → their tasks.
+-- resource/not-found for one that is not there; resource/wrong-state (`dropping`) where it is to be enabled while something that
+-- waited for it is still to be dropped. A second call changes nothing, and writes nothing down, but for a secret. Counts
+-- against `admin`. Locks: rate-limit row → webhook → its deliveries → their tasks.
 declare
   v_caller record;
   v_refusal jsonb;
@@ -99,6 +100,9 @@ begin
     return guard.refusal('resource/not-found', '{}', v_caller.limits, v_caller.language);
   end if;
   v_after := webhooks.change(p_webhook_id, p_url, p_types, p_is_enabled);
+  if v_after.id is null then
+    return guard.refusal('resource/wrong-state', '{"status": "dropping"}', v_caller.limits, v_caller.language);
+  end if;
   if v_after is distinct from v_before then
     insert into ops.admin_actions (action, admin_id, subject, details, reason, request_id, created_at)
     values (
@@ -128,7 +132,7 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Deletes a webhook with its secrets, and drops what waited for it: `data` is `{ webhook_id }`. resource/not-found for one that
+-- Deletes a webhook with its secrets, and silences it, as webhooks.silence: `data` is `{ webhook_id }`. resource/not-found for one that
 -- is not there, as in a second call. Counts against `admin`. Locks: rate-limit row → webhook → its deliveries → their tasks.
 declare
   v_caller record;

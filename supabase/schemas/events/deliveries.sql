@@ -97,22 +97,70 @@ begin
 end;
 $$;
 
-create function events.drop_open(p_channel text, p_target uuid, p_reason text)
-returns void
+create function events.drop_open(p_channel text, p_target uuid, p_reason text, p_limit integer)
+returns boolean
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- A receiver is told nothing of what it has not been told yet: its open deliveries are dropped, with their tasks, in one
--- go however many they are. An attempt that is at work may deliver all the same, and then says so. A second call finds
--- nothing. Locks: deliveries → tasks.
+-- A receiver is told nothing of what it has not been told yet: up to p_limit of its open deliveries are dropped, the oldest
+-- first, with their tasks. Whether none is left; one that somebody else has at that moment is. It costs the same however many
+-- they are. An attempt that is at work may deliver all the same, and then says so. A second call goes on. Locks: deliveries,
+-- which are never waited for → tasks.
 declare
   v_now constant timestamptz := core.now();
+  v_ids uuid[];
 begin
-  update events.deliveries as d
-  set outcome = 'dropped', ended_at = v_now, reason = p_reason
-  where d.channel = p_channel and d.target = p_target and d.outcome is null;
-  perform queue.drop_lane(c.kind, p_target::text) from events.channels as c where c.channel = p_channel;
+  -- By their places, which are read at once: a join might read the whole table. The order is their index's.
+  with dropped as (
+    update events.deliveries as d
+    set outcome = 'dropped', ended_at = v_now, reason = p_reason
+    where d.ctid = any (array(
+      select o.ctid from events.deliveries as o
+      where o.channel = p_channel and o.target = p_target and o.outcome is null
+      order by o.created_at, o.id
+      limit p_limit
+      for update skip locked
+    ))
+    returning d.id
+  )
+  select array_agg(r.id) into v_ids from dropped as r;
+  perform queue.drop_all(v_ids, array[c.kind]) from events.channels as c where c.channel = p_channel;
+  perform from events.deliveries as d
+  where d.channel = p_channel and d.target = p_target and d.outcome is null
+  order by d.created_at desc, d.id desc
+  limit 1;
+  return not found;
+end;
+$$;
+
+create function events.waiting_targets(p_channel text)
+returns setof uuid
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- The receivers of a channel that are still to be told something. One jump in the index for each, however much that is.
+begin
+  return query
+  with recursive targets as (
+    (
+      select d.target, d.channel from events.deliveries as d
+      where d.target is not null and d.outcome is null
+      order by d.target
+      limit 1
+    )
+    union all
+    select n.target, n.channel
+    from targets as t
+    cross join lateral (
+      select d.target, d.channel from events.deliveries as d
+      where d.target > t.target and d.outcome is null
+      order by d.target
+      limit 1
+    ) as n
+  )
+  select t.target from targets as t where t.channel = p_channel;
 end;
 $$;
 

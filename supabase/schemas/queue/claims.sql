@@ -140,7 +140,7 @@ begin
       on conflict (kind, lane) do update set full_at = excluded.full_at
         where l.full_at <= excluded.full_at - interval '1 second';
     exception
-      -- It is just being dropped; the next claim notes the others.
+      -- It is just being swept away; the next claim notes the others.
       when lock_not_available then
         null;
     end;

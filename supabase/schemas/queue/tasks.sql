@@ -94,19 +94,6 @@ begin
 end;
 $$;
 
-create function queue.drop_lane(p_kind text, p_lane text)
-returns void
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Deletes the open tasks of a lane, and what is known of it: nothing of them is left to do. Locks: tasks → lane.
-begin
-  delete from queue.tasks as t where t.kind = p_kind and t.lane = p_lane and t.failed_at is null;
-  delete from queue.lanes as l where l.kind = p_kind and l.lane = p_lane;
-end;
-$$;
-
 create function queue.next_run(p_kind text, p_subject uuid)
 returns timestamptz
 language sql

@@ -50,7 +50,8 @@ set search_path = ''
 as $$
 -- What became of an attempt, with the answer as the operator reads it (`{ status, duration_ms, text }`): `delivered` where
 -- p_failure is null; else `waiting` for the next try, `dead` after the last one or with p_is_final, `dropped` where the webhook is gone or
--- disabled meanwhile, `disabled` where this attempt disabled it: it answered 410, or nothing has succeeded for five days.
+-- disabled meanwhile, `disabled` where this attempt disabled it: it answered 410, or nothing has succeeded for five days. Its own delivery is dropped
+-- with it, and others as webhooks.silence says.
 -- `lost`, and nothing changes, for a failure of an attempt that lost its task to another; what was delivered stays so.
 -- Locks: webhook → deliveries → tasks → alert.
 declare
@@ -98,6 +99,8 @@ begin
     update webhooks.webhooks as w
     set is_enabled = false, disabled_reason = v_reason, failing_since = coalesce(w.failing_since, v_now)
     where w.id = v_webhook.id;
+    perform events.end_delivery(p_delivery_id, 'dropped', 'the webhook is disabled');
+    perform queue.finish(p_task_id, p_attempt);
     perform webhooks.silence(v_webhook.id);
     perform ops.raise_alert('webhook_disabled', format('webhook %s', v_webhook.id), jsonb_build_object(
       'host', webhooks.record_json(v_webhook) -> 'host', 'reason', v_reason, 'failure', p_failure

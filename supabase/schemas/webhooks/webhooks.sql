@@ -102,12 +102,18 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Changes what is not null of a webhook. One that is disabled hears nothing, and what waited for it is dropped; one that is
--- enabled again hears what happens from now on; that one, and one that is moved, has its five days anew. A second call
--- changes nothing. The caller has locked it. Locks: its deliveries → their tasks.
+-- Changes what is not null of a webhook. One that is disabled is silenced; one that is enabled again hears what happens from now
+-- on; that one, and one that is moved, has its five days anew. Null, and nothing changes, where it is to be enabled while
+-- something that waited for it is still to be dropped. A second call changes nothing. The caller has locked it. Locks: its
+-- deliveries, which are never waited for → their tasks.
 declare
   v_webhook webhooks.webhooks;
 begin
+  if p_is_enabled and exists (select from webhooks.webhooks as w where w.id = p_id and not w.is_enabled)
+    and not webhooks.silence(p_id)
+  then
+    return null;
+  end if;
   update webhooks.webhooks as w
   set url = coalesce(p_url, w.url), types = coalesce(p_types, w.types),
       is_enabled = coalesce(p_is_enabled, w.is_enabled),
@@ -129,17 +135,50 @@ begin
 end;
 $$;
 
-create function webhooks.silence(p_id uuid)
+create function webhooks.silence(p_id uuid, p_limit integer default 1000)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Tells a webhook nothing more, which is disabled or deleted: its subscriptions go, and up to p_limit of what waited for it are
+-- dropped. Whether nothing is left; what is, no attempt sends, and the scheduled task `drop_deliveries` drops it. A second call
+-- goes on. The caller has locked the webhook. Locks: its deliveries, which are never waited for → their tasks.
+begin
+  perform events.subscribe('webhook', p_id, '{}', 5::smallint);
+  return events.drop_open('webhook', p_id, 'the webhook is disabled', p_limit);
+end;
+$$;
+
+create function webhooks.silent_backlogs(p_limit integer)
+returns setof uuid
+language sql
+stable
+set search_path = ''
+as $$
+  -- Webhooks that are disabled or deleted, and for which something waits, up to p_limit.
+  select t.target
+  from events.waiting_targets('webhook') as t (target)
+  where not exists (select from webhooks.webhooks as w where w.id = t.target and w.is_enabled)
+  limit p_limit
+$$;
+
+create function webhooks.drop_waiting(p_id uuid)
 returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Tells a webhook nothing more: its subscriptions go, and what waited for it is dropped. A second call finds nothing.
--- Locks: its deliveries → their tasks.
+-- The scheduled task `drop_deliveries`: drops what waits for a webhook that is disabled or deleted, 10,000 in a run, which takes
+-- half a second. Nothing of one that is enabled by then. A second call goes on. Locks: webhook, so that nobody enables it
+-- meanwhile → its deliveries, which are never waited for → their tasks.
+declare
+  v_is_enabled boolean;
 begin
-  perform events.subscribe('webhook', p_id, '{}', 5::smallint);
-  perform events.drop_open('webhook', p_id, 'the webhook is disabled');
+  select w.is_enabled into v_is_enabled from webhooks.webhooks as w where w.id = p_id for no key update;
+  if v_is_enabled is not true then
+    perform webhooks.silence(p_id, 10000);
+  end if;
 end;
 $$;
 

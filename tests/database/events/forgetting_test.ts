@@ -202,6 +202,37 @@ Deno.test("an event takes its deliveries with it, and their tasks, dead letters 
   assert.equal(orphans.length, 0);
 });
 
+Deno.test("what is sent again while the sweep of events is at it is told: the sweep asks anew once it has the deliveries", async () => {
+  const userId = await createGuest(database);
+  const [again, over] = [
+    await publish(sql, "video.failed", userId),
+    await publish(sql, "video.failed", userId),
+  ];
+  await deliverAll(sql, userId);
+  await sql`update events.log set expires_at = core.now() where id in (${again}, ${over})`;
+  const [delivery] = await deliveriesOf(sql, again);
+  assert(delivery !== undefined);
+  await using others = manyConnections(database);
+  let swept: Promise<number> | undefined;
+  await others.begin(async (operator) => {
+    // The sweep has begun, and reads what was so then, when it waits to look at its first delivery.
+    await operator`lock table events.deliveries in access exclusive mode`;
+    swept = sweepRule(others, "events");
+    await untilBlocked(sql);
+    const [{ found } = assert.fail("no answer")] = await operator<{ found: boolean }[]>`
+      select events.deliver_again(${delivery.id}) as found`;
+    assert.equal(found, true);
+  });
+  assert.equal(await swept, 1);
+  const left = async (eventId: string) =>
+    (await sql`select from events.log as l where l.id = ${eventId}`).length;
+  assert.deepEqual([await left(again), await left(over)], [1, 0]);
+  const [task] = await claimTasks(sql, 1, delivery.id);
+  assert(task !== undefined, "it is to be told");
+  assert.equal(await deliverInbox(sql, task), "delivered");
+  assert.equal(await sweepRule(sql, "events"), 1);
+});
+
 Deno.test("the sweep of events and an erasure that meet at the same rows both end: the sweep waits for nobody", async () => {
   const userId = await createGuest(database);
   const eventId = await publish(sql, "video.failed", userId);

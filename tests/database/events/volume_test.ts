@@ -99,6 +99,16 @@ Deno.test("with a long log and 50 subscriptions publishing touches as many rows 
     // What is taken is read, locked and written; the rest is the kinds.
     for (const cost of costs) assert(cost <= 10 * 100, `${cost} rows for a claim of 100`);
   });
+  await test.step("the webhooks that are silent, and what waits for them, are found by an index", async () => {
+    assert.deepEqual(
+      await readAsAWhole(sql, ["events.log", "events.deliveries"], [
+        "select webhooks.silent_backlogs(500)",
+        "select webhooks.drop_waiting(gen_random_uuid())",
+        "select events.drop_open('servers', s.target, 'a test', 10) from events.subscriptions as s where s.channel = 'servers'",
+      ]),
+      [],
+    );
+  });
   await test.step("what is over is found and deleted without reading what stays", async () => {
     await sql`update events.log set expires_at = now() where id in (
       select l.id from events.log as l where not events.is_open(l.id) limit 100

@@ -30,7 +30,7 @@ interface Facts {
 type PushTask = Omit<Task, "facts"> & { facts: Facts | null };
 
 interface Answer {
-  outcome: "sent" | "gone" | "refused" | "failed";
+  outcome: "sent" | "gone" | "refused" | "failed" | "unauthorized";
   environment?: string;
   gone_at?: string;
 }
@@ -70,6 +70,7 @@ async function finish(
   task: PushTask,
   answerTo: (device: Device) => Answer,
   error: string | null = null,
+  goesOn = false,
 ): Promise<string | null> {
   const answers = (task.facts?.devices ?? []).map((device) => ({
     token: device.token,
@@ -81,7 +82,7 @@ async function finish(
   const { outcome } = await first(sql<{ outcome: string | null }[]>`
     select api.finish_push(${task.task_id}, ${task.attempt}, ${task.subject}, ${
     sql.json(answers)
-  }, p_error => ${error})
+  }, p_error => ${error}, p_goes_on => ${goesOn})
       #>> '{data,outcome}' as outcome`);
   return outcome;
 }
@@ -262,6 +263,48 @@ Deno.test("what some devices have got is kept while another is tried again; all 
     assert.equal(alerts.length, ends === "dead" ? 1 : 0);
   }
   await setKind(sql, "deliver_push", { tries: 100, base: 5, lease: 15 });
+});
+
+Deno.test("a device that has it is not sent it again while the operator mends the key for another, however often that is tried", async () => {
+  const userId = await createGuest(database);
+  const [done, refused, gone] = [
+    await register(sql, userId),
+    await register(sql, userId),
+    await register(sql, userId),
+  ];
+  const eventId = await publish(sql, "video.completed", userId);
+  const answerTo = ({ token }: Device): Answer => ({
+    outcome: token === refused ? "unauthorized" : token === gone ? "gone" : "sent",
+  });
+  const alert = { rule: "push_key_refused", subject: "APNS_KEY_ID", details: {} };
+  const slow = await take(eventId);
+  let task = slow;
+  const doneId = task.facts?.devices.find(({ token }) => token === done)?.apns_id;
+  for (let minute = 0; minute < 3; minute++) {
+    assert.equal(await finish(task, answerTo, null, true), null, "it goes on");
+    assert.equal((await pushOf(eventId))?.outcome, null);
+    assert.deepEqual(await claimTasks(sql, 1, task.subject), [], "the attempt has its task still");
+    const { state } = await first(sql`
+      select api.retry_task(
+        ${task.task_id}, ${task.attempt}, 'Apple answered BadEnvironmentKeyInToken', p_alert => ${
+      sql.json(alert)
+    }
+      ) #>> '{data,state}' as state`);
+    assert.equal(state, "waiting");
+    await advance(60_000);
+    const again = await take(eventId);
+    assert.deepEqual(again.payload, { sent: [doneId] });
+    assert.deepEqual(again.facts?.devices.map(({ token }) => token), [done, refused]);
+    // As the worker does, which leaves out those that have it.
+    const devices = again.facts?.devices.filter(({ token }) => token !== done) ?? [];
+    task = { ...again, facts: again.facts && { ...again.facts, devices } };
+  }
+  await finish(slow, sent, null, true);
+  const { payload } = await first(sql`
+    select t.payload from queue.tasks as t where t.subject = ${task.subject}`);
+  assert.deepEqual(payload, { sent: [doneId] }, "an attempt that has lost its task says nothing of it");
+  assert.equal(await finish(task, sent), "delivered");
+  assert.equal((await sql`select from queue.tasks as t where t.subject = ${task.subject}`).length, 0);
 });
 
 Deno.test("an attempt that has lost its task changes neither it nor what is known of the delivery, but that it was delivered", async () => {

@@ -248,6 +248,13 @@ export const sweeps: Record<string, Sweep> = {
         values ('a_task', ${name}, core.now() - make_interval(secs => ${age}), 1)`,
     names: (sql) => sql`select s.subject as name from core.set_aside as s`,
   },
+  lanes: {
+    make: (sql, name, age) =>
+      sql`
+        insert into queue.lanes (kind, lane, full_at)
+        values ('deliver_webhook', ${name}, core.now() - make_interval(secs => ${age}))`,
+    names: (sql) => sql`select l.lane as name from queue.lanes as l`,
+  },
   // One that is open stays, however old it is.
   alerts: {
     async make(sql, name, age) {

@@ -4,6 +4,7 @@ import { createAdmin } from "../support/admins.ts";
 import { manyConnections, untilBlocked } from "../support/connections.ts";
 import { claimTasks } from "../support/generation.ts";
 import { first, type Sql } from "../support/ledger.ts";
+import { sweepRule } from "../support/retention.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 import { addWebhook, attempt, endOf, finish, tell } from "../support/webhooks.ts";
 
@@ -60,6 +61,25 @@ Deno.test("a delivery whose dead letter is replayed waits again, and one worker 
   assert.equal(sent, "pending");
   assert.deepEqual(await claimTasks(sql, 1, deliveryId), []);
   assert.equal(await finish(sql, task), "delivered");
+});
+
+Deno.test("who sends again what the sweep of events has by then is told that it is not there", async () => {
+  const admin = await createAdmin(sql);
+  const deliveryId = await tell(sql, await addWebhook(sql));
+  assert.equal(await attempt(sql, deliveryId), "delivered");
+  await sql`
+    update events.log set expires_at = core.now() where id = (
+      select d.event_id from events.deliveries as d where d.id = ${deliveryId})`;
+  await using others = manyConnections(database);
+  let answer: Promise<{ error: string | null }[]> | undefined;
+  await others.begin(async (sweep) => {
+    assert(await sweepRule(sweep, "events") >= 1);
+    answer = others<{ error: string | null }[]>`
+      select api.post_admin_webhook_deliveries(${admin}, 'request', ${deliveryId}) ->> 'error' as error`
+      .then((rows) => [...rows]);
+    await untilBlocked(sql);
+  });
+  assert.deepEqual((await answer)?.map(({ error }) => error), ["ERR_4007"]);
 });
 
 Deno.test("a dead letter is replayed and its delivery sent again at once, in either order", async () => {

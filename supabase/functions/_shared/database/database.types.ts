@@ -160,6 +160,7 @@ export type Database = {
           "p_attempt": number;
           "p_delivery_id": string;
           "p_error"?: string;
+          "p_goes_on"?: boolean;
           "p_reason"?: string;
           "p_task_id": number;
         };

@@ -77,7 +77,10 @@ export function pushOf(event: PushedEvent, device: Device, language: Language): 
   };
 }
 
-/** Sends an event to each of its user's devices that has not had it, and ends the task where none is to be tried again. */
+/**
+ * Sends an event to each of its user's devices that has not had it, and ends the task where none is to be tried again. Throws
+ * NeedsOperator where Apple does not take our key for one of them, once it is kept which have it.
+ */
 export async function deliverPush(
   task: Task,
   { database, apns }: PushTaskPorts,
@@ -96,8 +99,16 @@ export async function deliverPush(
   // Another has the task, or nobody: what was aborted says nothing about Apple.
   if (signal.aborted) return;
   const refusal = answers.find(({ answer }) => answer.outcome === "unauthorized")?.answer;
+  const told = {
+    ...attemptOf(task),
+    p_delivery_id: task.subject,
+    p_answers: answers.map(({ device, answer }) => learned(device, answer)),
+  };
   if (refusal?.outcome === "unauthorized") {
-    // What others of the devices have got they get again, under the same id.
+    // It is tried again each minute until the operator has mended the key. Who has it gets it once.
+    if (answers.some(({ answer }) => answer.outcome !== "unauthorized")) {
+      await whileDatabaseIsAway(() => database.call("finish_push", { ...told, p_goes_on: true }, Finished));
+    }
     throw new NeedsOperator(`Apple answered ${refusal.reason}`, {
       rule: "push_key_refused",
       subject: "APNS_KEY_ID",
@@ -106,9 +117,7 @@ export async function deliverPush(
   }
 
   const args = {
-    ...attemptOf(task),
-    p_delivery_id: task.subject,
-    p_answers: answers.map(({ device, answer }) => learned(device, answer)),
+    ...told,
     ...why(answers.map(({ answer }) => answer)),
     ...(apns === null && devices.length > 0 ? { p_reason: "APNS_KEY is not set, or what goes with it" } : {}),
   };

@@ -167,10 +167,27 @@ Deno.test("where one is to be tried again the task goes on, not before Apple ask
 });
 
 Deno.test("a key that Apple does not take is for the operator, and the task waits for that", async () => {
-  const { failure, finished } = await deliver([{ outcome: "unauthorized", reason: "InvalidProviderToken" }]);
+  const refused: PushAnswer = { outcome: "unauthorized", reason: "InvalidProviderToken" };
+  const { failure, finished } = await deliver([refused, refused, refused]);
   assert(failure instanceof NeedsOperator);
   assert.deepEqual([failure.alert.rule, failure.alert.subject], ["push_key_refused", "APNS_KEY_ID"]);
   assert.equal(finished, undefined);
+});
+
+Deno.test("where Apple takes a key for some of the devices, which have it is kept before the operator is told", async () => {
+  const { failure, finished } = await deliver([
+    { outcome: "sent", environment: "sandbox" },
+    { outcome: "unauthorized", reason: "BadEnvironmentKeyInToken" },
+    { outcome: "gone", reason: "Unregistered", goneAt: null },
+  ]);
+  assert(failure instanceof NeedsOperator);
+  assert.deepEqual(failure.alert.details, { reason: "BadEnvironmentKeyInToken" });
+  assert.equal(finished?.p_goes_on, true);
+  assert(Array.isArray(finished.p_answers));
+  assert.deepEqual(
+    finished.p_answers.map((answer) => [Object(answer).apns_id, Object(answer).outcome]),
+    [[first?.apns_id, "sent"], [second?.apns_id, "unauthorized"], [third?.apns_id, "gone"]],
+  );
 });
 
 Deno.test("without a key, without a device and without an event the delivery ends, and says why", async () => {

@@ -9,6 +9,8 @@ export interface FakeAnswer {
 export interface FakeWeb extends PublicWeb {
   /** In their order: look-ups, connections to addresses, and what was asked. */
   readonly events: string[];
+  /** All that was written to the hosts. */
+  sent(): string;
   /** How many connections were not closed. */
   open(): number;
 }
@@ -25,8 +27,10 @@ export function fakeWeb({ names = {}, answers = [] }: FakeWorld = {}): FakeWeb {
   const events: string[] = [];
   const left = [...answers];
   let open = 0;
+  let sent = "";
   return {
     events,
+    sent: () => sent,
     open: () => open,
     resolve(name) {
       events.push(`resolve ${name}`);
@@ -38,14 +42,17 @@ export function fakeWeb({ names = {}, answers = [] }: FakeWorld = {}): FakeWeb {
       const answer = left.shift() ?? new Error("nobody listens");
       if (answer instanceof Error) return Promise.reject(answer);
       open += 1;
-      return Promise.resolve(connectionOf(answer, events, () => open -= 1));
+      return Promise.resolve(connectionOf(answer, (text) => {
+        events.push(text.split("\r\n")[0] ?? "");
+        sent += text;
+      }, () => open -= 1));
     },
   };
 }
 
 function connectionOf(
   { pieces, goesOn = false }: FakeAnswer,
-  events: string[],
+  written: (text: string) => void,
   closed: () => void,
 ): Connection {
   const encoder = new TextEncoder();
@@ -62,7 +69,7 @@ function connectionOf(
       return Math.min(piece.length, into.length);
     },
     write(bytes) {
-      events.push(new TextDecoder().decode(bytes).split("\r\n")[0] ?? "");
+      written(new TextDecoder().decode(bytes));
       return Promise.resolve(bytes.length);
     },
     close() {

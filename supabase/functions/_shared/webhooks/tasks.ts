@@ -34,6 +34,7 @@ const maxAnswerBytes = 1024;
  */
 const Facts = z.nullish(z.object({
   event: ToldEvent,
+  /** The secret in use is the first. */
   webhook: z.object({ id: z.guid(), url: z.string(), secrets: z.array(z.string()).check(z.minLength(1)) }),
 }));
 type Facts = NonNullable<z.infer<typeof Facts>>;
@@ -120,6 +121,10 @@ async function send({ event, webhook }: Facts, { webhookWeb, config, now }: Webh
   }
 }
 
+/**
+ * What messages to a webhook are signed with: its secret in use, and of those that were replaced the ones that this key opens.
+ * After the key itself was changed they do not, and none of them is worth a message.
+ */
 async function secretsOf({ id, secrets }: Facts["webhook"], key: string | null): Promise<string[]> {
   if (key === null) {
     throw new NeedsOperator("OUTBOUND_WEBHOOK_KEY is not set", {
@@ -128,15 +133,15 @@ async function secretsOf({ id, secrets }: Facts["webhook"], key: string | null):
       details: {},
     });
   }
-  try {
-    return await Promise.all(secrets.map((sealed) => openSecret(key, id, sealed)));
-  } catch {
-    throw new NeedsOperator("A webhook's secret was sealed with another OUTBOUND_WEBHOOK_KEY", {
+  const opened = await Promise.allSettled(secrets.map((sealed) => openSecret(key, id, sealed)));
+  if (opened[0]?.status !== "fulfilled") {
+    throw new NeedsOperator("A webhook's secret in use was sealed with another OUTBOUND_WEBHOOK_KEY", {
       rule: "webhook_secret_sealed",
       subject: `webhook ${id}`,
       details: {},
     });
   }
+  return opened.flatMap((each) => each.status === "fulfilled" ? [each.value] : []);
 }
 
 /** What Postgres takes as text: no NUL, and no half of a character at the end. */

@@ -6,10 +6,11 @@ import { testConfig } from "../testing/config.ts";
 import { fakeDatabase } from "../testing/database.ts";
 import { recordingLogger } from "../testing/log.ts";
 import { type FakeAnswer, fakeWeb } from "../testing/web.ts";
-import { newSecret, sealSecret } from "./secrets.ts";
+import { newSecret, sealSecret, signedHeaders } from "./secrets.ts";
 import { webhookTasks } from "./tasks.ts";
 
 const key = "a2V5IGtleSBrZXkga2V5IGtleSBrZXkga2V5IGtleSE=";
+const otherKey = "T3RoZXIgb3RoZXIgb3RoZXIgb3RoZXIgb3RoZXIgb3I=";
 const id = "b3f1c9d2-5e60-4a7b-8c14-9d20e6f7a835";
 const deliveryId = "019ab3f2-8e30-7d66-b1c2-7b3ca0d1e528";
 const event = {
@@ -27,7 +28,7 @@ async function attempt(
     url = "https://hooks.example.com/kinora",
     data = event.data,
     facts,
-    sealedWith = key,
+    sealedWith = [key],
     away,
     isUnknown,
   }: {
@@ -35,15 +36,19 @@ async function attempt(
     url?: string;
     data?: Record<string, unknown>;
     facts?: unknown;
-    sealedWith?: string;
+    /** The key that each of its secrets was sealed with, the one in use first. */
+    sealedWith?: readonly string[];
     /** Whether the functions have no key. */
     away?: boolean;
     /** Whether the database could say nothing of the delivery. */
     isUnknown?: boolean;
   } = {},
 ) {
-  const secret = newSecret();
-  const webhook = { id, url, secrets: [await sealSecret(sealedWith, id, secret)] };
+  const secrets = sealedWith.map(() => newSecret());
+  const sealed = await Promise.all(
+    sealedWith.map((key, index) => sealSecret(key, id, secrets[index] ?? assert.fail("no secret"))),
+  );
+  const webhook = { id, url, secrets: sealed };
   const task: Task = {
     task_id: 7,
     kind: "deliver_webhook",
@@ -70,7 +75,7 @@ async function attempt(
   assert.deepEqual(more, []);
   const { p_task_id, p_attempt, p_delivery_id, ...ended } = args as Record<string, unknown>;
   assert.deepEqual([p_task_id, p_attempt, p_delivery_id], [7, 2, deliveryId]);
-  return { ended, events: web.events, lines };
+  return { ended, events: web.events, sent: web.sent(), secrets, now: clock.now(), lines };
 }
 
 const answered = (status: number, rest = "Content-Length: 2\r\n\r\nok") => ({
@@ -172,11 +177,25 @@ Deno.test("without the key, or with another one, the operator is told, and the m
     assert(error instanceof NeedsOperator && !(error instanceof AppError));
     return error.alert.rule === "webhooks_not_configured";
   });
-  const sealedWith = "T3RoZXIgb3RoZXIgb3RoZXIgb3RoZXIgb3RoZXIgb3I=";
-  await assert.rejects(attempt({ sealedWith }), (error) => {
-    assert(error instanceof NeedsOperator);
-    return error.alert.rule === "webhook_secret_sealed" && error.alert.subject === `webhook ${id}`;
-  });
+  for (const sealedWith of [[otherKey], [otherKey, key]]) {
+    await assert.rejects(attempt({ sealedWith }), (error) => {
+      assert(error instanceof NeedsOperator);
+      return error.alert.rule === "webhook_secret_sealed" && error.alert.subject === `webhook ${id}`;
+    });
+  }
+});
+
+Deno.test("a secret that was replaced, and sealed with the key of then, stops no message: those that open sign it", async () => {
+  for (const [sealedWith, signing] of [[[key, otherKey], [0]], [[key, otherKey, key], [0, 2]]] as const) {
+    const { ended, sent, secrets, now } = await attempt({ sealedWith, answer: answered(200) });
+    assert.equal(ended.p_failure, null);
+    const [head = "", body = ""] = sent.split("\r\n\r\n");
+    const { "webhook-signature": signature } = await signedHeaders(
+      signing.map((index) => secrets[index] ?? assert.fail("no secret")),
+      { id: event.id, body, now },
+    );
+    assert.equal(/^webhook-signature: (.*)$/im.exec(head)?.[1]?.trim(), signature);
+  }
 });
 
 Deno.test("what is logged names no address, and nothing that the server said", async () => {
