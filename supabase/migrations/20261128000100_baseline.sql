@@ -5697,13 +5697,14 @@ select core.keep_rows_out_of_logs('safety.notices');
 -- length of one that was removed.
 
 create table safety.removed_files (
-  sha256 text primary key check (sha256 ~ '^[0-9a-f]{64}$'),
+  sha256 text not null check (sha256 ~ '^[0-9a-f]{64}$'),
   bytes bigint not null,
   duration_milliseconds integer not null,
   ground safety.ground not null,
-  -- Whose removal it was, while that stands.
+  -- Whose removal it was, while that stands; the same bytes may have been removed of several.
   job_id uuid not null,
-  removed_at timestamptz not null
+  removed_at timestamptz not null,
+  primary key (sha256, job_id)
 );
 alter table safety.removed_files enable row level security;
 create index removed_files_size on safety.removed_files (bytes, duration_milliseconds);
@@ -5731,9 +5732,11 @@ language plpgsql
 stable
 set search_path = ''
 as $$
--- Why those very bytes were removed; null where they were not.
+-- Why those very bytes were removed, first; null where they were not.
 begin
-  return (select f.ground from safety.removed_files as f where f.sha256 = p_sha256);
+  return (
+    select f.ground from safety.removed_files as f where f.sha256 = p_sha256 order by f.removed_at, f.job_id limit 1
+  );
 end;
 $$;
 
@@ -5743,13 +5746,13 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Notes the fingerprint of a removed video. Bytes that are known stay as they are known.
+-- Notes the fingerprint of a removed video. A second call changes nothing.
 begin
   insert into safety.removed_files (sha256, bytes, duration_milliseconds, ground, job_id, removed_at)
   select p_sha256, p_bytes, coalesce(p_duration_milliseconds, 0), c.ground, p_job_id, core.now()
   from safety.cases as c
   where c.job_id = p_job_id and c.ground is not null
-  on conflict (sha256) do nothing;
+  on conflict (sha256, job_id) do nothing;
 end;
 $$;
 
@@ -7136,7 +7139,11 @@ begin
       'policy', 'signed_urls',
       'renewals', v_refusal -> 'limits' -> 0 -> 'current',
       -- What all their videos are once: each URL lets anybody load its file for an hour, as often as they like.
-      'bytes', (select sum(a.bytes) from videos.assets as a where a.owner_id = p_user_id and a.deleted_at is null)
+      'bytes', (
+        select sum(a.bytes) from videos.jobs as j
+        join videos.assets as a on a.job_id = j.id and a.deleted_at is null
+        where j.user_id = p_user_id and j.deleted_at is null
+      )
     ))
     from accounts.users as u
     where u.id = p_user_id;
@@ -8549,6 +8556,10 @@ begin
   end if;
   perform queue.drop(p_job.id, case
     when p_job.deleted_at is null then '{fingerprint,delete_files}' else '{fingerprint}' end::text[]);
+  if p_job.deleted_at is not null then
+    -- Its user deleted it while it was removed: the fingerprint would have made this.
+    perform videos.add_task('delete_files', p_job, core.now());
+  end if;
   update videos.jobs as j set removed_at = null where j.id = p_job.id;
   return true;
 end;
@@ -18144,7 +18155,9 @@ begin
       job_id uuid, video_url text, thumbnail_url text, video_url_expires_at timestamptz
     )
     join videos.jobs as v on v.id = u.job_id
-    where v.status = 'completed' and v.deleted_at is null and v.video_url_expires_at < u.video_url_expires_at
+    where v.status = 'completed' and v.deleted_at is null and v.removed_at is null
+      -- One that was removed and is shown again has none.
+      and coalesce(v.video_url_expires_at, '-infinity') < u.video_url_expires_at
     for update of v skip locked
   ) as n
   where j.id = n.job_id;

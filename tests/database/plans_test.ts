@@ -21,11 +21,20 @@ const generate =
   `api.generate_video('${user}', '192.0.2.1', 'key', repeat('0', 64), 'a-request', '${cheapModel}', 'A fox', '{}', null)`;
 const aJob = `(select id from videos.jobs where user_id = '${user}' and deleted_at is null limit 1)`;
 
+const aCompletedJob =
+  `(select id from videos.jobs where user_id = '${user}' and status = 'completed' and deleted_at is null limit 1)`;
+
 /** Procedures, as a request, the worker or the tick calls them; each on the history, in a transaction of its own. */
 const calls: Record<string, string[]> = {
   "accepting a video": [`select ${generate}`],
   "a replay": [`select ${generate}`, `select ${generate}`],
   "the status of a video": [`select api.video_status('${user}', ${aJob})`],
+  "videos whose URLs were signed as often as they may be": [
+    `update guard.policies set max_hits = 1 where name = 'signed_urls'`,
+    `update videos.jobs set video_url_expires_at = null where id = ${aCompletedJob}`,
+    `select api.video_status('${user}', ${aCompletedJob})`,
+    `select api.video_status('${user}', ${aCompletedJob})`,
+  ],
   "deleting a job": [`select api.delete_video_job('${user}', ${aJob})`],
   "submitting, storing and completing a video": [
     `create temporary table made on commit drop as select (${generate} #>> '{data,job_id}')::uuid as job_id`,
@@ -101,6 +110,7 @@ const grown = [
   "credits.transfers",
   "accounts.users",
   "videos.jobs",
+  "videos.assets",
   "ops.admin_actions",
   "auth.users",
 ];
@@ -111,7 +121,11 @@ Deno.test("whatever a request, the worker or the tick asks, no grown table is re
   await fill(sql, volume);
   await sql`
     insert into auth.users (id, is_anonymous, email) select u.id, false, u.id || '@example.com' from accounts.users as u`;
-  await sql`vacuum analyze auth.users`;
+  await sql`
+    insert into videos.assets (job_id, owner_id, kind, path, bytes, content_type, created_at)
+    select j.id, j.user_id, 'video', j.id || '/video.mp4', 1000000, 'video/mp4', j.created_at
+    from videos.jobs as j where j.status = 'completed'`;
+  await sql`vacuum analyze auth.users, videos.assets`;
   const look = async (statements: string[]) =>
     assert.deepEqual(await readAsAWhole(sql, grown, statements), []);
   for (const [name, statements] of Object.entries(calls)) await test.step(name, () => look(statements));

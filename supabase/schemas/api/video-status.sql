@@ -66,7 +66,9 @@ begin
       job_id uuid, video_url text, thumbnail_url text, video_url_expires_at timestamptz
     )
     join videos.jobs as v on v.id = u.job_id
-    where v.status = 'completed' and v.deleted_at is null and v.video_url_expires_at < u.video_url_expires_at
+    where v.status = 'completed' and v.deleted_at is null and v.removed_at is null
+      -- One that was removed and is shown again has none.
+      and coalesce(v.video_url_expires_at, '-infinity') < u.video_url_expires_at
     for update of v skip locked
   ) as n
   where j.id = n.job_id;

@@ -2,13 +2,14 @@
 -- length of one that was removed.
 
 create table safety.removed_files (
-  sha256 text primary key check (sha256 ~ '^[0-9a-f]{64}$'),
+  sha256 text not null check (sha256 ~ '^[0-9a-f]{64}$'),
   bytes bigint not null,
   duration_milliseconds integer not null,
   ground safety.ground not null,
-  -- Whose removal it was, while that stands.
+  -- Whose removal it was, while that stands; the same bytes may have been removed of several.
   job_id uuid not null,
-  removed_at timestamptz not null
+  removed_at timestamptz not null,
+  primary key (sha256, job_id)
 );
 alter table safety.removed_files enable row level security;
 create index removed_files_size on safety.removed_files (bytes, duration_milliseconds);
@@ -36,9 +37,11 @@ language plpgsql
 stable
 set search_path = ''
 as $$
--- Why those very bytes were removed; null where they were not.
+-- Why those very bytes were removed, first; null where they were not.
 begin
-  return (select f.ground from safety.removed_files as f where f.sha256 = p_sha256);
+  return (
+    select f.ground from safety.removed_files as f where f.sha256 = p_sha256 order by f.removed_at, f.job_id limit 1
+  );
 end;
 $$;
 
@@ -48,13 +51,13 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Notes the fingerprint of a removed video. Bytes that are known stay as they are known.
+-- Notes the fingerprint of a removed video. A second call changes nothing.
 begin
   insert into safety.removed_files (sha256, bytes, duration_milliseconds, ground, job_id, removed_at)
   select p_sha256, p_bytes, coalesce(p_duration_milliseconds, 0), c.ground, p_job_id, core.now()
   from safety.cases as c
   where c.job_id = p_job_id and c.ground is not null
-  on conflict (sha256) do nothing;
+  on conflict (sha256, job_id) do nothing;
 end;
 $$;
 

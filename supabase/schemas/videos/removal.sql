@@ -65,6 +65,10 @@ begin
   end if;
   perform queue.drop(p_job.id, case
     when p_job.deleted_at is null then '{fingerprint,delete_files}' else '{fingerprint}' end::text[]);
+  if p_job.deleted_at is not null then
+    -- Its user deleted it while it was removed: the fingerprint would have made this.
+    perform videos.add_task('delete_files', p_job, core.now());
+  end if;
   update videos.jobs as j set removed_at = null where j.id = p_job.id;
   return true;
 end;

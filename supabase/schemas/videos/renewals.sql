@@ -48,7 +48,11 @@ begin
       'policy', 'signed_urls',
       'renewals', v_refusal -> 'limits' -> 0 -> 'current',
       -- What all their videos are once: each URL lets anybody load its file for an hour, as often as they like.
-      'bytes', (select sum(a.bytes) from videos.assets as a where a.owner_id = p_user_id and a.deleted_at is null)
+      'bytes', (
+        select sum(a.bytes) from videos.jobs as j
+        join videos.assets as a on a.job_id = j.id and a.deleted_at is null
+        where j.user_id = p_user_id and j.deleted_at is null
+      )
     ))
     from accounts.users as u
     where u.id = p_user_id;

@@ -219,6 +219,12 @@ Deno.test("an appeal that is granted shows the video again while its file is the
       assert.deepEqual([error?.details.appeal, paths, balance], ["granted", {}, before + 4]);
     } else {
       assert.deepEqual([error, Object.keys(paths), balance, tasks], [null, ["video"], before, []]);
+      // Its URL is signed once for all who look, as any other's.
+      const [signed] = await sql`
+        select api.keep_signed_urls(jsonb_build_array(jsonb_build_object(
+          'job_id', ${jobId}::text, 'video_url', 'v', 'video_url_expires_at', core.now() + interval '1 hour'
+        ))) #>> '{data,kept}' as kept`;
+      assert.equal(signed?.kept, "1");
     }
     assert.equal((await decide(sql, adminId, jobId, "grant")).error, "ERR_4009");
     assert.equal((await readJob(sql, jobId)).balance, balance);

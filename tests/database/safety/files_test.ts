@@ -2,7 +2,16 @@
 import assert from "node:assert/strict";
 import { createAdmin, createCustomer } from "../support/admins.ts";
 import { claimTask, readJob, retryTask } from "../support/generation.ts";
-import { decide, fingerprint, report, shown, startStoring, store, storedVideo } from "../support/safety.ts";
+import {
+  appeal,
+  decide,
+  fingerprint,
+  report,
+  shown,
+  startStoring,
+  store,
+  storedVideo,
+} from "../support/safety.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
 const { sql } = sharedDatabase();
@@ -11,8 +20,12 @@ const bytesOf = (text: string) => text.repeat(64).slice(0, 64);
 let size = 1_000;
 
 async function removed(sha256: string | null, bytes: number) {
-  const [adminId, userId] = [await createAdmin(sql), await createCustomer(sql, 100)];
-  const jobId = await storedVideo(sql, userId, bytes);
+  const userId = await createCustomer(sql, 100);
+  return await remove(userId, await storedVideo(sql, userId, bytes), sha256);
+}
+
+async function remove(userId: string, jobId: string, sha256: string | null) {
+  const adminId = await createAdmin(sql);
   await report(sql, userId, jobId);
   await decide(sql, adminId, jobId, "remove");
   await fingerprint(sql, jobId, sha256);
@@ -74,6 +87,35 @@ Deno.test("the same bytes end the next job without its video, and its credits co
       assert.equal(video_url, "https://storage.example/v.mp4");
     }
   }
+});
+
+Deno.test("bytes that were removed twice are known until neither removal stands", async () => {
+  const bytes = ++size;
+  const userId = await createCustomer(sql, 100);
+  const [first, second] = [await storedVideo(sql, userId, bytes), await storedVideo(sql, userId, bytes)];
+  for (const jobId of [first, second]) await remove(userId, jobId, bytesOf("e"));
+  const endOfAnother = async () => {
+    const jobId = await startStoring(sql, await createCustomer(sql, 10));
+    if (await store(sql, jobId, bytes) === "completed") return "completed";
+    await fingerprint(sql, jobId, bytesOf("e"));
+    return (await readJob(sql, jobId)).status;
+  };
+  await sql`select safety.forget_file(${first})`;
+  assert.equal(await endOfAnother(), "failed");
+  await sql`select safety.forget_file(${second})`;
+  assert.equal(await endOfAnother(), "completed");
+});
+
+Deno.test("what its user deletes while it is removed is deleted, also when the removal is taken back before it was hashed", async () => {
+  const [adminId, userId] = [await createAdmin(sql), await createCustomer(sql, 100)];
+  const jobId = await storedVideo(sql, userId, ++size);
+  await report(sql, userId, jobId);
+  await decide(sql, adminId, jobId, "remove");
+  await appeal(sql, userId, jobId);
+  await sql`select api.delete_video_job(${userId}, ${jobId})`;
+  assert.deepEqual((await readJob(sql, jobId)).tasks, ["fingerprint"]);
+  await decide(sql, adminId, jobId, "grant");
+  assert.deepEqual((await readJob(sql, jobId)).tasks, ["delete_files"]);
 });
 
 Deno.test("a video of another size or length is completed at once, as if nothing had ever been removed", async () => {
