@@ -62,7 +62,7 @@ export class Kinora {
     this.#intentions = new Intentions(store);
     this.#fetch = download ?? ((...call) => fetch(...call));
     this.#calls = new Calls(supabase, language);
-    this.account = new Account(this.#calls, supabase);
+    this.account = new Account(this.#calls, supabase, this.#intentions);
     this.inbox = new Inbox(this.#calls);
     this.projects = new Projects(this.#calls);
     this.purchases = new Purchases(this.#calls);
@@ -120,13 +120,16 @@ export class Kinora {
 
   /** What videos can be made with, and for how much. */
   async models(options?: CallOptions): Promise<Schemas["Model"][]> {
-    const { models } = await this.call((api, init) => api.GET("/models", init), options);
+    const { models } = await this.#calls.call((api, init) => api.GET("/models", init), options, {
+      isPublic: true,
+    });
     return models;
   }
 
   /**
    * Has a video accepted, and its price held. The intention is kept in the store until there is an answer: a lost one is
    * asked for again with the same key, now or, by `intentions`, at the app's next start. A request has a new key each time.
+   * It is sent as its user alone: while another is signed in, it throws "no answer", and the intention stays.
    */
   async generate(
     requested: Schemas["GenerateVideoRequest"] | Intention,
@@ -134,9 +137,10 @@ export class Kinora {
   ): Promise<Schemas["AcceptedVideo"]> {
     const intention = "key" in requested ? requested : await this.#intend(requested, options);
     return await this.#intentions.carryOut(intention, (header) =>
-      this.call(
+      this.#calls.call(
         (api, init) => api.POST("/generate-video", { ...init, params: { header }, body: intention.request }),
         options,
+        { userId: intention.user_id },
       ));
   }
 
@@ -150,9 +154,10 @@ export class Kinora {
   ): Promise<Schemas["GenerateVideosResponse"]> {
     const intention = "key" in requested ? requested : await this.#intend(requested, options);
     return await this.#intentions.carryOut(intention, (header) =>
-      this.call(
+      this.#calls.call(
         (api, init) => api.POST("/generate-videos", { ...init, params: { header }, body: intention.request }),
         options,
+        { userId: intention.user_id },
       ));
   }
 

@@ -53,7 +53,9 @@ Deno.test("a watcher survives an hour of outages of every kind, with its session
   using time = virtualTime();
   let asked = 0;
   const outageIsOver = () => time.now() > 3_700_000;
-  const kinora = newSignedInApp((path, request) => {
+  const storage = newStore();
+  storage.setItem("session", JSON.stringify(newSession("user of the hour")));
+  const kinora = newApp((path, request) => {
     const isOut = time.now() > 60_000 && !outageIsOver();
     if (path.startsWith("token")) {
       if (isOut) return new Response("", { status: 503 });
@@ -63,7 +65,7 @@ Deno.test("a watcher survives an hour of outages of every kind, with its session
     const outage = outages[asked++ % outages.length];
     if (isOut && outage) return outage();
     return Response.json(outageIsOver() ? ended : running);
-  });
+  }, storage);
   const shown: string[] = [];
   for await (const { status } of kinora.watch("job-1")) shown.push(status);
   assert.deepEqual(shown, ["processing", "completed"]);
