@@ -311,3 +311,27 @@ Deno.test("a video is fetched anew from a fresh URL where it broke off, and only
   const early = newSignedInApp(() => Response.json(running)).download("job-1");
   await assert.rejects(early, { code: "ERR_4009", details: { status: "processing" } });
 });
+
+Deno.test("a video is accepted in the call's time, a slow refresh of the session included", async () => {
+  using time = virtualTime();
+  const slow = async (response: () => Response) => {
+    await new Promise((resolve) => setTimeout(resolve, 25_000));
+    return response();
+  };
+  for (
+    const call of [
+      (kinora: Kinora) => kinora.generate(request, { timeout: 40_000 }),
+      (kinora: Kinora) => kinora.generateVideos(several, { timeout: 40_000 }),
+    ]
+  ) {
+    const begun = time.now();
+    const storage = newStore();
+    storage.setItem("session", JSON.stringify({ ...newSession("the guest"), expires_at: 1 }));
+    const kinora = newApp((path) => {
+      if (path.startsWith("token")) return slow(() => Response.json(newSession("the guest")));
+      return slow(() => Response.json(accepted, { status: 202 }));
+    }, storage);
+    await assert.rejects(call(kinora), { code: null });
+    assert(time.now() - begun <= 40_000, `${time.now() - begun} ms`);
+  }
+});

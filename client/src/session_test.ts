@@ -210,3 +210,24 @@ Deno.test("what nobody asked for is not asked for by whoever signs in, but for w
     assert.equal(calls, isPublic ? 2 : 1);
   }
 });
+
+Deno.test("a start ends in its time, with all its steps, and so does one that waits for it", async () => {
+  using time = virtualTime();
+  const slow = async (response: () => Response) => {
+    await new Promise((resolve) => setTimeout(resolve, 25_000));
+    return response();
+  };
+  const kinora = newApp((path) => {
+    if (path.startsWith("token")) return slow(() => refusal(400, "refresh_token_not_found"));
+    if (path.startsWith("logout")) return new Response(null, { status: 204 });
+    if (path.startsWith("signup")) return slow(() => Response.json(newSession("another")));
+    return slow(() => refusal(401, "ERR_4005"));
+  }, signedIn("the guest"));
+  const first = assert.rejects(kinora.start(newToken, { timeout: 70_000 }), { code: null });
+  const second = kinora.start(newToken, { timeout: 40_000 });
+  await assert.rejects(second, { code: null });
+  assert(time.now() <= 40_000, `${time.now()} ms`);
+  await first;
+  assert(time.now() <= 70_000, `${time.now()} ms`);
+  assert.equal(await kinora.start(newToken, { timeout: 10 }).catch(({ name }) => name), "KinoraError");
+});
