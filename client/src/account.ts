@@ -1,5 +1,6 @@
 /** The user's own account: what it says, where it is signed in, whom it takes in, and its end. */
 import type { Calls } from "./calls.ts";
+import type { Intentions } from "./intentions.ts";
 import type { components } from "./openapi.ts";
 import type { CallOptions } from "./retry.ts";
 import { forgetSession, type Supabase } from "./session.ts";
@@ -9,19 +10,27 @@ type Schemas = components["schemas"];
 export class Account {
   readonly #calls: Calls;
   readonly #supabase: Supabase;
+  readonly #intentions: Intentions;
 
-  constructor(calls: Calls, supabase: Supabase) {
+  constructor(calls: Calls, supabase: Supabase, intentions: Intentions) {
     this.#calls = calls;
+    this.#intentions = intentions;
     this.#supabase = supabase;
   }
 
   /**
    * Makes a guest a part of this user, who has an account of their own: what the guest has is theirs. For the guest's access
-   * token, which must be new: refresh the guest's session before.
+   * token, which must be new: refresh the guest's session before. So are the guest's intentions in this Kinora's store, whose
+   * keys the backend has passed on: what was done under one is not done again.
    */
   async merge(guestToken: string, options?: CallOptions): Promise<Schemas["MergedGuest"]> {
     const body = { guest_token: guestToken };
-    return await this.#calls.call((api, init) => api.POST("/merge-guest", { ...init, body }), options);
+    const merged = await this.#calls.call(
+      (api, init) => api.POST("/merge-guest", { ...init, body }),
+      options,
+    );
+    await this.#intentions.pass(merged.merged_user_id, merged.user_id);
+    return merged;
   }
 
   /** Where the user is signed in. */
@@ -79,7 +88,7 @@ export class Account {
     const closed = await this.#calls.send(
       (api, init) => api.DELETE("/user-profile", { ...init, ...body }),
       options,
-      "ERR_4005",
+      { doneAs: "ERR_4005" },
     );
     await forgetSession(this.#supabase);
     return closed ?? null;

@@ -135,7 +135,7 @@ export class KinoraAdmin {
           ...(body !== undefined && { body }),
         }),
       options,
-      method === "GET" || key !== undefined,
+      { isRepeatable: method === "GET" || key !== undefined },
     );
   }
 }

@@ -1,8 +1,9 @@
 /**
- * How each call is made: as the user who is signed in, again where it may be tried again, and as a KinoraError where it fails.
+ * How each call is made: as the user who is signed in when it begins, again where it may be tried again, and as a KinoraError
+ * where it fails.
  */
 import createClient, { type Client } from "openapi-fetch";
-import { type ErrorCode, failureOf } from "./errors.ts";
+import { type ErrorCode, failureOf, noAnswer } from "./errors.ts";
 import type { paths } from "./openapi.ts";
 import { answerTimeout, type CallOptions, persist } from "./retry.ts";
 import { currentSession, renewedSession, type Session, type Supabase } from "./session.ts";
@@ -24,6 +25,18 @@ export interface Answer<Data> {
 /** A request of a client that is generated from the API, made with what `init` has. */
 export type Attempt<Data> = (api: Client<paths>, init: Init) => Promise<Answer<Data>>;
 
+/** How a call is tried again. */
+export interface Rules {
+  /** What is answered to a request that an earlier try has done, whose own answer was lost. */
+  doneAs?: ErrorCode;
+  /** What is not repeatable is not tried again after a try that may have been done. True where it is not said. */
+  isRepeatable?: boolean;
+  /** Whose call it is; where it is not said, that of whoever is signed in at the first try. */
+  userId?: string | null;
+  /** It answers the same to all, so that it does not matter who asks again. */
+  isPublic?: boolean;
+}
+
 export class Calls {
   readonly #supabase: Supabase;
   readonly #language: string | undefined;
@@ -35,22 +48,34 @@ export class Calls {
     this.#api = createClient<paths>({ baseUrl, fetch: (request) => send(supabase, request) });
   }
 
-  /** What is answered to `attempt`, which is called for each try; `isRepeatable` as for `send`. */
-  async call<Data>(attempt: Attempt<Data>, options?: CallOptions, isRepeatable?: boolean): Promise<Data> {
-    return await this.send(attempt, options, undefined, isRepeatable) as Data;
+  /** What is answered to `attempt`, which is called for each try. */
+  async call<Data>(
+    attempt: Attempt<Data>,
+    options?: CallOptions,
+    rules?: Omit<Rules, "doneAs">,
+  ): Promise<Data> {
+    return await this.send(attempt, options, rules) as Data;
   }
 
   /**
-   * What is answered to `attempt`, which is called for each try. `doneAs` is what is answered to a request that an earlier
-   * try has done, whose own answer was lost. What is not repeatable is not tried again after a try that may have been done.
+   * What is answered to `attempt`, which is called for each try; undefined where only `doneAs` was. Where another than its
+   * user is signed in, or nobody any more, it throws "no answer" and sends nothing: what became of an earlier try, only its
+   * user can ask.
    */
   async send<Data>(
     attempt: Attempt<Data>,
     options: CallOptions = {},
-    doneAs?: ErrorCode,
-    isRepeatable = true,
+    { doneAs, isRepeatable = true, userId, isPublic = false }: Rules = {},
   ): Promise<Data | undefined> {
     const language = options.language ?? this.#language;
+    let isAnothers = false;
+    const own = (session: Session | null) => {
+      const signedIn = session?.userId ?? null;
+      if (userId === undefined) userId = signedIn;
+      isAnothers = signedIn !== userId && !isPublic;
+      if (isAnothers) throw noAnswer("Its user is not signed in any more");
+      return session;
+    };
     let mayBeDone = false;
     let isOpen = false;
     return await persist(
@@ -69,18 +94,18 @@ export class Calls {
           isOpen = failure?.mayBeDone ?? false;
           return { data: answer.data, failure };
         };
-        const session = await currentSession(this.#supabase);
+        const session = own(await currentSession(this.#supabase));
         let { data, failure } = await once(session);
         if (failure?.code === "ERR_4005" && session !== null && !(mayBeDone && doneAs === "ERR_4005")) {
           const renewed = await renewedSession(this.#supabase, session.token);
-          if (renewed !== null) ({ data, failure } = await once(renewed));
+          if (renewed !== null) ({ data, failure } = await once(own(renewed)));
         }
         if (failure === null || mayBeDone && failure.code === doneAs) return data;
         throw failure;
       },
       options,
       answerTimeout,
-      () => isRepeatable || !isOpen,
+      () => !isAnothers && (isRepeatable || !isOpen),
     );
   }
 }

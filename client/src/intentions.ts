@@ -55,6 +55,14 @@ export class Intentions {
     await this.#change((all) => [all.filter(({ key }) => key !== forgotten), undefined]);
   }
 
+  /** Makes a guest's their heir's. A second call changes nothing. */
+  async pass(guestId: string, heirId: string): Promise<void> {
+    await this.#change((all) => [
+      all.map((one) => one.user_id === guestId ? { ...one, user_id: heirId } : one),
+      undefined,
+    ]);
+  }
+
   /** Sends it under its key, and keeps it until there is an answer. Throws what `send` does. */
   async carryOut<Answered>(
     intention: AnyIntention,

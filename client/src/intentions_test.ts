@@ -172,3 +172,82 @@ Deno.test("several videos are one intention, which is kept apart from those of o
   assert.deepEqual(keys, [intention.key]);
   assert.deepEqual(await next.bulkIntentions(), []);
 });
+
+Deno.test("an intention is sent as its user's alone, and kept until they are back", async () => {
+  const store = newStore();
+  const storage = signedIn("Ada");
+  const sent: string[] = [];
+  let isLost = true;
+  const kinora = newApp(
+    (_, { headers }) => {
+      sent.push(headers.get("idempotency-key") ?? "");
+      if (!isLost) return Response.json(accepted, { status: 202 });
+      storage.setItem("session", JSON.stringify(newSession("Bob")));
+      return Promise.reject(new TypeError("No network"));
+    },
+    storage,
+    { store },
+  );
+  await assert.rejects(kinora.generate(request, { timeout: 3_000 }), { code: null });
+  assert.equal(sent.length, 1);
+  assert.deepEqual(await kinora.intentions(), [], "Bob sees nothing of it");
+  isLost = false;
+  const [intention] = await new Intentions(store).of("Ada");
+  assert(intention && "prompt" in intention.request);
+  const early = kinora.generate({ ...intention, request: intention.request });
+  await assert.rejects(early, { code: null, action: "same_key_later" });
+  assert.equal(sent.length, 1);
+
+  storage.setItem("session", JSON.stringify(newSession("Ada")));
+  const [kept] = await kinora.intentions();
+  assert(kept);
+  assert.deepEqual(await kinora.generate(kept), accepted);
+  assert.deepEqual(sent, [intention.key, intention.key]);
+});
+
+Deno.test("whoever signs in between a tap and its request does not pay for it", async () => {
+  const storage = signedIn("Ada");
+  const store = newStore();
+  let sent = 0;
+  const answer = () => {
+    sent++;
+    return Response.json(accepted, { status: 202 });
+  };
+  const kinora = newApp(answer, storage, {
+    store: {
+      ...store,
+      getItem: store.getItem,
+      setItem: (key, value) => {
+        storage.setItem("session", JSON.stringify(newSession("Bob")));
+        store.setItem(key, value);
+      },
+      removeItem: store.removeItem,
+    },
+  });
+  await assert.rejects(kinora.generate(request), { code: null });
+  assert.deepEqual([sent, (await new Intentions(store).of("Ada")).length], [0, 1]);
+});
+
+Deno.test("what a guest asked for goes on, under its key, as whom they became", async () => {
+  const store = newStore();
+  const lost = newApp(() => Promise.reject(new TypeError("No network")), signedIn("the guest"), { store });
+  await assert.rejects(lost.generate(request, { timeout: 1 }), { code: null });
+  const [intention] = await lost.intentions();
+  assert(intention);
+  const keys: (string | null)[] = [];
+  const beside = newApp(
+    (path, { headers }) => {
+      if (path === "merge-guest") return Response.json({ user_id: "the heir", merged_user_id: "the guest" });
+      keys.push(headers.get("idempotency-key"));
+      return Response.json(accepted, { status: 202 });
+    },
+    signedIn("the heir"),
+    { store },
+  );
+  await beside.account.merge("the guest's token");
+  const [passed, ...others] = await beside.intentions();
+  assert(passed && others.length === 0);
+  assert.deepEqual(passed, { ...intention, user_id: "the heir" });
+  assert.deepEqual(await beside.generate(passed), accepted);
+  assert.deepEqual(keys, [intention.key]);
+});

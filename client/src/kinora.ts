@@ -20,7 +20,7 @@ import { Inbox } from "./inbox.ts";
 import { Projects } from "./projects.ts";
 import { Purchases } from "./purchases.ts";
 import { Push } from "./push.ts";
-import { type CallOptions, persist, unlessAborted } from "./retry.ts";
+import { type CallOptions, persist, untilEnd, within } from "./retry.ts";
 import { Safety } from "./safety.ts";
 import { currentSession, forgetSession, type Session, signInAsGuest, type Supabase } from "./session.ts";
 import { Uploads } from "./uploads.ts";
@@ -62,7 +62,7 @@ export class Kinora {
     this.#intentions = new Intentions(store);
     this.#fetch = download ?? ((...call) => fetch(...call));
     this.#calls = new Calls(supabase, language);
-    this.account = new Account(this.#calls, supabase);
+    this.account = new Account(this.#calls, supabase, this.#intentions);
     this.inbox = new Inbox(this.#calls);
     this.projects = new Projects(this.#calls);
     this.purchases = new Purchases(this.#calls);
@@ -81,30 +81,37 @@ export class Kinora {
     newDeviceToken: () => Promise<string | Schemas["DeviceCheckRequest"]>,
     options: CallOptions = {},
   ): Promise<Schemas["DeviceCheckResponse"]> {
+    const left = untilEnd(options);
     for (let other = starts.get(this.#supabase); other; other = starts.get(this.#supabase)) {
       // Another's end may be its signal's, or its own mistake.
-      const check = await unlessAborted(other.catch(() => null), options.signal);
+      const check = await within(left().timeout, () => other.catch(() => null), options.signal);
       if (check !== null) return check;
     }
-    const running = exclusively("kinora.start", () => this.#start(newDeviceToken, options), options.signal)
-      .finally(() => starts.delete(this.#supabase));
+    const running = within(
+      left().timeout,
+      (signal) => exclusively("kinora.start", () => this.#start(newDeviceToken, left), signal),
+      options.signal,
+    ).finally(() => starts.delete(this.#supabase));
     starts.set(this.#supabase, running);
     return await running;
   }
 
-  async #start(newDeviceToken: () => Promise<string | Schemas["DeviceCheckRequest"]>, options: CallOptions) {
+  async #start(
+    newDeviceToken: () => Promise<string | Schemas["DeviceCheckRequest"]>,
+    left: () => CallOptions,
+  ) {
     const check = () =>
       this.call(async (api, init) => {
         const token = await newDeviceToken();
         const body = typeof token === "string" ? { device_token: token } : token;
         return await api.POST("/device-check", { ...init, body });
-      }, options);
+      }, left());
     const session = () =>
       persist(async () => {
         const session = await currentSession(this.#supabase);
         if (session === null) await signInAsGuest(this.#supabase);
         return session;
-      }, options);
+      }, left());
     const before = await session();
     try {
       return await check();
@@ -120,23 +127,28 @@ export class Kinora {
 
   /** What videos can be made with, and for how much. */
   async models(options?: CallOptions): Promise<Schemas["Model"][]> {
-    const { models } = await this.call((api, init) => api.GET("/models", init), options);
+    const { models } = await this.#calls.call((api, init) => api.GET("/models", init), options, {
+      isPublic: true,
+    });
     return models;
   }
 
   /**
    * Has a video accepted, and its price held. The intention is kept in the store until there is an answer: a lost one is
    * asked for again with the same key, now or, by `intentions`, at the app's next start. A request has a new key each time.
+   * It is sent as its user alone: while another is signed in, it throws "no answer", and the intention stays.
    */
   async generate(
     requested: Schemas["GenerateVideoRequest"] | Intention,
-    options?: CallOptions,
+    options: CallOptions = {},
   ): Promise<Schemas["AcceptedVideo"]> {
-    const intention = "key" in requested ? requested : await this.#intend(requested, options);
+    const left = untilEnd(options);
+    const intention = "key" in requested ? requested : await this.#intend(requested, left());
     return await this.#intentions.carryOut(intention, (header) =>
-      this.call(
+      this.#calls.call(
         (api, init) => api.POST("/generate-video", { ...init, params: { header }, body: intention.request }),
-        options,
+        left(),
+        { userId: intention.user_id },
       ));
   }
 
@@ -146,13 +158,15 @@ export class Kinora {
    */
   async generateVideos(
     requested: Schemas["GenerateVideosRequest"] | BulkIntention,
-    options?: CallOptions,
+    options: CallOptions = {},
   ): Promise<Schemas["GenerateVideosResponse"]> {
-    const intention = "key" in requested ? requested : await this.#intend(requested, options);
+    const left = untilEnd(options);
+    const intention = "key" in requested ? requested : await this.#intend(requested, left());
     return await this.#intentions.carryOut(intention, (header) =>
-      this.call(
+      this.#calls.call(
         (api, init) => api.POST("/generate-videos", { ...init, params: { header }, body: intention.request }),
-        options,
+        left(),
+        { userId: intention.user_id },
       ));
   }
 

@@ -53,7 +53,9 @@ Deno.test("a watcher survives an hour of outages of every kind, with its session
   using time = virtualTime();
   let asked = 0;
   const outageIsOver = () => time.now() > 3_700_000;
-  const kinora = newSignedInApp((path, request) => {
+  const storage = newStore();
+  storage.setItem("session", JSON.stringify(newSession("user of the hour")));
+  const kinora = newApp((path, request) => {
     const isOut = time.now() > 60_000 && !outageIsOver();
     if (path.startsWith("token")) {
       if (isOut) return new Response("", { status: 503 });
@@ -63,7 +65,7 @@ Deno.test("a watcher survives an hour of outages of every kind, with its session
     const outage = outages[asked++ % outages.length];
     if (isOut && outage) return outage();
     return Response.json(outageIsOver() ? ended : running);
-  });
+  }, storage);
   const shown: string[] = [];
   for await (const { status } of kinora.watch("job-1")) shown.push(status);
   assert.deepEqual(shown, ["processing", "completed"]);
@@ -308,4 +310,28 @@ Deno.test("a video is fetched anew from a fresh URL where it broke off, and only
 
   const early = newSignedInApp(() => Response.json(running)).download("job-1");
   await assert.rejects(early, { code: "ERR_4009", details: { status: "processing" } });
+});
+
+Deno.test("a video is accepted in the call's time, a slow refresh of the session included", async () => {
+  using time = virtualTime();
+  const slow = async (response: () => Response) => {
+    await new Promise((resolve) => setTimeout(resolve, 25_000));
+    return response();
+  };
+  for (
+    const call of [
+      (kinora: Kinora) => kinora.generate(request, { timeout: 40_000 }),
+      (kinora: Kinora) => kinora.generateVideos(several, { timeout: 40_000 }),
+    ]
+  ) {
+    const begun = time.now();
+    const storage = newStore();
+    storage.setItem("session", JSON.stringify({ ...newSession("the guest"), expires_at: 1 }));
+    const kinora = newApp((path) => {
+      if (path.startsWith("token")) return slow(() => Response.json(newSession("the guest")));
+      return slow(() => Response.json(accepted, { status: 202 }));
+    }, storage);
+    await assert.rejects(call(kinora), { code: null });
+    assert(time.now() - begun <= 40_000, `${time.now() - begun} ms`);
+  }
 });

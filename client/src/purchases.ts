@@ -29,7 +29,9 @@ export class Purchases {
 
   /** What is sold; StoreKit has the prices. */
   async products(options?: CallOptions): Promise<Schemas["Product"][]> {
-    const { products } = await this.#calls.call((api, init) => api.GET("/products", init), options);
+    const { products } = await this.#calls.call((api, init) => api.GET("/products", init), options, {
+      isPublic: true,
+    });
     return products;
   }
 

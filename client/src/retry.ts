@@ -5,7 +5,7 @@ import { KinoraError, noAnswer, toldToWait } from "./errors.ts";
 export interface CallOptions {
   /** Ends the call, which then throws the signal's reason. What was sent may have been done all the same. */
   signal?: AbortSignal | undefined;
-  /** Milliseconds for all of the call, with what it tries again; 60,000 where it is not said. */
+  /** Milliseconds for all of the call, with what it tries again, or for each page of a list; 60,000 where it is not said. */
   timeout?: number | undefined;
   /** Of messages: `en`, `tr` or `es`, or any list as `Accept-Language` has it. */
   language?: string | undefined;
@@ -45,6 +45,14 @@ export async function persist<T>(
   }
 }
 
+/** For a call of several steps: gives what each step takes, with the time that is left of the call's. */
+export function untilEnd(
+  { timeout = defaultTimeout, ...options }: CallOptions,
+): () => CallOptions & { timeout: number } {
+  const end = performance.now() + timeout;
+  return () => ({ ...options, timeout: end - performance.now() });
+}
+
 /**
  * Resolves after so many seconds, or as soon as `news` does, or rejects with the signal's reason. Leaves no timer and no
  * listener.
@@ -77,11 +85,11 @@ export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal 
 }
 
 /**
- * One try, which ends with the signal or after so many milliseconds, also where what it waits for knows nothing of signals,
+ * Work that ends with the signal or after so many milliseconds, also where what it waits for knows nothing of signals,
  * as a refresh of the session does. By hand, since React Native has neither AbortSignal.any nor AbortSignal.timeout, and
  * its signals keep no reason.
  */
-async function within<T>(
+export async function within<T>(
   milliseconds: number,
   attempt: (signal: AbortSignal) => Promise<T>,
   signal: AbortSignal | undefined,

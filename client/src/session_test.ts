@@ -145,3 +145,89 @@ Deno.test("a device token is new for each try", async () => {
   await kinora.start(() => Promise.resolve(`token ${++made}`));
   assert.deepEqual(tokens, ["token 1", "token 2", "token 3"]);
 });
+
+/** Signed in, on a device where others sign in, too. */
+function signedIn(userId: string) {
+  const storage = newStore();
+  storage.setItem("session", JSON.stringify(newSession(userId)));
+  return storage;
+}
+
+const lost = () => Promise.reject(new TypeError("No network"));
+
+Deno.test("a call goes on as whoever made it, or not at all", async () => {
+  using _ = virtualTime();
+  for (const next of ["Bob", null]) {
+    for (const failure of [lost, () => refusal(503, "ERR_6001", { retry_after: 2 })]) {
+      const storage = signedIn("Ada");
+      const users: string[] = [];
+      const kinora = newApp((path, request) => {
+        assert.equal(path, "user-profile");
+        users.push(userOf(request));
+        if (next === null) storage.removeItem("session");
+        else storage.setItem("session", JSON.stringify(newSession(next)));
+        return failure();
+      }, storage);
+      await assert.rejects(kinora.account.close(), { code: null, action: "same_key_later" });
+      assert.deepEqual(users, ["Ada"]);
+      assert.equal(storage.has("session"), next !== null, "whoever signed in stays so");
+    }
+  }
+});
+
+Deno.test("a call that is refused after another has signed in is not sent as theirs", async () => {
+  const storage = signedIn("Ada");
+  let calls = 0;
+  const kinora = newApp(() => {
+    calls++;
+    storage.setItem("session", JSON.stringify(newSession("Bob")));
+    return refusal(401, "ERR_4005");
+  }, storage);
+  await assert.rejects(kinora.account.update({ language: "tr" }), { code: null, action: "same_key_later" });
+  assert.equal(calls, 1);
+});
+
+Deno.test("what nobody asked for is not asked for by whoever signs in, but for what all may see", async () => {
+  using _ = virtualTime();
+  const storage = newStore();
+  let calls = 0;
+  const kinora = newApp(() => {
+    if (++calls > 1) return Response.json({ models: [], products: [] });
+    storage.setItem("session", JSON.stringify(newSession("Bob")));
+    return lost();
+  }, storage);
+  for (
+    const [call, isPublic] of [
+      [() => kinora.account.close(), false],
+      [() => kinora.models(), true],
+      [() => kinora.purchases.products(), true],
+    ] as const
+  ) {
+    storage.clear();
+    calls = 0;
+    if (isPublic) await call();
+    else await assert.rejects(call(), { code: null });
+    assert.equal(calls, isPublic ? 2 : 1);
+  }
+});
+
+Deno.test("a start ends in its time, with all its steps, and so does one that waits for it", async () => {
+  using time = virtualTime();
+  const slow = async (response: () => Response) => {
+    await new Promise((resolve) => setTimeout(resolve, 25_000));
+    return response();
+  };
+  const kinora = newApp((path) => {
+    if (path.startsWith("token")) return slow(() => refusal(400, "refresh_token_not_found"));
+    if (path.startsWith("logout")) return new Response(null, { status: 204 });
+    if (path.startsWith("signup")) return slow(() => Response.json(newSession("another")));
+    return slow(() => refusal(401, "ERR_4005"));
+  }, signedIn("the guest"));
+  const first = assert.rejects(kinora.start(newToken, { timeout: 70_000 }), { code: null });
+  const second = kinora.start(newToken, { timeout: 40_000 });
+  await assert.rejects(second, { code: null });
+  assert(time.now() <= 40_000, `${time.now()} ms`);
+  await first;
+  assert(time.now() <= 70_000, `${time.now()} ms`);
+  assert.equal(await kinora.start(newToken, { timeout: 10 }).catch(({ name }) => name), "KinoraError");
+});
