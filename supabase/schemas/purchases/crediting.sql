@@ -69,7 +69,8 @@ volatile
 set search_path = ''
 as $$
 -- purchases.settle for one transaction, whose owner would be p_owner_id, or nobody for p_reason. What was credited stays its
--- owner's. The caller has locked the purchase. Locks: account → transaction → policies → lots.
+-- owner's; of a closed account's, no word about the person is kept. The caller has locked the purchase. Locks: account →
+-- transaction → policies → lots.
 declare
   v_owner_id uuid := p_owner_id;
   v_reason purchases.uncredited_reason := p_reason;
@@ -94,10 +95,7 @@ begin
     (p_told).quantity, (p_told).app_account_token, (p_told).purchased_at, (p_told).expires_at, (p_told).signed_at,
     (p_told).revoked_at, (p_told).revocation_reason, (p_told).revocation_type, (p_told).revocation_percentage,
     (p_told).is_family_shared, (p_told).is_upgraded, (p_told).is_free_trial, coalesce((p_told).is_renewal, false),
-    (p_told).price_milliunits, (p_told).currency,
-    -- Nobody erases it later, where it is nobody's.
-    case when v_reason is distinct from 'closed_account' then (p_told).app_transaction_id end,
-    v_owner_id, coalesce(v_reason, 'unclaimed'), v_now
+    (p_told).price_milliunits, (p_told).currency, (p_told).app_transaction_id, v_owner_id, coalesce(v_reason, 'unclaimed'), v_now
   )
   on conflict (environment, transaction_id) do update
     set signed_at = excluded.signed_at, expires_at = excluded.expires_at, revoked_at = excluded.revoked_at,
@@ -128,9 +126,13 @@ begin
     end if;
     if v_reason is not null then
       update purchases.transactions as t
-      set owner_id = v_owner_id, reason = v_reason, retry_at = case when refusal is not null then
-        -- Ten minutes where the limiter is broken, which only the operator can mend.
-        v_now + make_interval(secs => coalesce((refusal #>> '{details,retry_after}')::integer, 600)) end
+      set owner_id = v_owner_id, reason = v_reason,
+          -- Its erasure may have been, and no other comes. Where it is nobody's, the token alone says whose it would have been.
+          app_transaction_id = case when v_reason <> 'closed_account' then t.app_transaction_id end,
+          app_account_token = case when v_reason <> 'closed_account' or v_owner_id is null then t.app_account_token end,
+          -- Ten minutes where the limiter is broken, which only the operator can mend.
+          retry_at = case when refusal is not null
+            then v_now + make_interval(secs => coalesce((refusal #>> '{details,retry_after}')::integer, 600)) end
       where t.id = settled.id
       returning t.* into settled;
     else
@@ -143,7 +145,9 @@ begin
       is_new := true;
       update purchases.transactions as t
       set owner_id = v_owner_id, credits = v_credits, credited_at = v_now, transfer_id = settled.transfer_id, reason = null,
-          retry_at = null
+          retry_at = null,
+          -- It was withheld while its owner's account was closed, and somebody has restored it.
+          app_transaction_id = coalesce(t.app_transaction_id, (p_told).app_transaction_id)
       where t.id = settled.id
       returning t.* into settled;
     end if;
