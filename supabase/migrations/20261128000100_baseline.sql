@@ -14186,9 +14186,12 @@ begin
   perform pg_advisory_xact_lock(2, hashtext((p_told).environment::text || ' ' || (p_told).original_transaction_id));
   if v_is_period then
     select o.owner_id, o.reason into v_owner_id, v_reason from purchases.subscribe(p_told, p_presenter) as o;
-    -- All that may be touched, and the presenter's, who may become somebody else meanwhile.
+    -- All that may be touched: whoever has any of its periods, also the one that is told of, which stays whose it was when
+    -- somebody restored the subscription. And the presenter's, who may become somebody else meanwhile.
     perform accounts.lock_all(array[v_owner_id, p_presenter] || (
-      select array_agg(t.owner_id) from purchases.other_periods(p_told) as t
+      select array_agg(t.owner_id)
+      from purchases.transactions as t
+      where t.environment = (p_told).environment and t.original_transaction_id = (p_told).original_transaction_id
     ));
     -- After that: who merges has the accounts, and then moves its row.
     perform purchases.note_renewal(p_renewal);
