@@ -14384,25 +14384,33 @@ language plpgsql
 stable
 set search_path = ''
 as $$
--- Transactions that wait for something that is there now, up to p_limit, by their reasons.
+-- Transactions that wait for something that is there now, up to p_limit, by their reasons. What waits for a switch that is off,
+-- or for a product that is not there, is passed over in the index, however much it is.
 declare
   v_now constant timestamptz := core.now();
+  -- Both as values, by which the planner knows how few rows they are.
+  v_product_ids constant text[] := array(select p.product_id from purchases.products as p);
+  v_reasons constant purchases.uncredited_reason[] := case
+    when ops.is_enabled('sandbox_purchases') then '{switched_off,wrong_environment}' else '{switched_off}'
+  end;
 begin
   if not ops.is_enabled('purchases') then
     return;
   end if;
   return query
-  select t.id
-  from purchases.transactions as t
-  where t.reason in ('unknown_product', 'wrong_environment', 'sandbox_limit', 'switched_off')
-    and case t.reason
-      when 'unknown_product' then exists (
-        select from purchases.products as p where p.product_id = t.product_id and p.kind::text = t.kind
-      )
-      when 'wrong_environment' then ops.is_enabled('sandbox_purchases')
-      when 'sandbox_limit' then t.retry_at <= v_now
-      else true
-    end
+  select m.id
+  from (
+    select t.id
+    from purchases.transactions as t
+    where t.reason in ('unknown_product', 'wrong_environment', 'sandbox_limit', 'switched_off') and t.reason = any (v_reasons)
+    union all
+    select t.id from purchases.transactions as t where t.reason = 'sandbox_limit' and t.retry_at <= v_now
+    union all
+    select t.id
+    from purchases.transactions as t
+    where t.reason = 'unknown_product' and t.product_id = any (v_product_ids)
+      and exists (select from purchases.products as p where p.product_id = t.product_id and p.kind::text = t.kind)
+  ) as m
   limit p_limit;
 end;
 $$;
