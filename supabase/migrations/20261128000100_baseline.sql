@@ -14395,9 +14395,12 @@ begin
   perform pg_advisory_xact_lock(2, hashtext((p_told).environment::text || ' ' || (p_told).original_transaction_id));
   if v_is_period then
     select o.owner_id, o.reason into v_owner_id, v_reason from purchases.subscribe(p_told, p_presenter) as o;
-    -- All that may be touched, and the presenter's, who may become somebody else meanwhile.
+    -- All that may be touched: whoever has any of its periods, also the one that is told of, which stays whose it was when
+    -- somebody restored the subscription. And the presenter's, who may become somebody else meanwhile.
     perform accounts.lock_all(array[v_owner_id, p_presenter] || (
-      select array_agg(t.owner_id) from purchases.other_periods(p_told) as t
+      select array_agg(t.owner_id)
+      from purchases.transactions as t
+      where t.environment = (p_told).environment and t.original_transaction_id = (p_told).original_transaction_id
     ));
     -- After that: who merges has the accounts, and then moves its row.
     perform purchases.note_renewal(p_renewal);
@@ -14441,7 +14444,8 @@ volatile
 set search_path = ''
 as $$
 -- purchases.settle for one transaction, whose owner would be p_owner_id, or nobody for p_reason. What was credited stays its
--- owner's. The caller has locked the purchase. Locks: account → transaction → policies → lots.
+-- owner's; of a closed account's, no word about the person is kept. The caller has locked the purchase. Locks: account →
+-- transaction → policies → lots.
 declare
   v_owner_id uuid := p_owner_id;
   v_reason purchases.uncredited_reason := p_reason;
@@ -14466,10 +14470,7 @@ begin
     (p_told).quantity, (p_told).app_account_token, (p_told).purchased_at, (p_told).expires_at, (p_told).signed_at,
     (p_told).revoked_at, (p_told).revocation_reason, (p_told).revocation_type, (p_told).revocation_percentage,
     (p_told).is_family_shared, (p_told).is_upgraded, (p_told).is_free_trial, coalesce((p_told).is_renewal, false),
-    (p_told).price_milliunits, (p_told).currency,
-    -- Nobody erases it later, where it is nobody's.
-    case when v_reason is distinct from 'closed_account' then (p_told).app_transaction_id end,
-    v_owner_id, coalesce(v_reason, 'unclaimed'), v_now
+    (p_told).price_milliunits, (p_told).currency, (p_told).app_transaction_id, v_owner_id, coalesce(v_reason, 'unclaimed'), v_now
   )
   on conflict (environment, transaction_id) do update
     set signed_at = excluded.signed_at, expires_at = excluded.expires_at, revoked_at = excluded.revoked_at,
@@ -14500,9 +14501,13 @@ begin
     end if;
     if v_reason is not null then
       update purchases.transactions as t
-      set owner_id = v_owner_id, reason = v_reason, retry_at = case when refusal is not null then
-        -- Ten minutes where the limiter is broken, which only the operator can mend.
-        v_now + make_interval(secs => coalesce((refusal #>> '{details,retry_after}')::integer, 600)) end
+      set owner_id = v_owner_id, reason = v_reason,
+          -- Its erasure may have been, and no other comes. Where it is nobody's, the token alone says whose it would have been.
+          app_transaction_id = case when v_reason <> 'closed_account' then t.app_transaction_id end,
+          app_account_token = case when v_reason <> 'closed_account' or v_owner_id is null then t.app_account_token end,
+          -- Ten minutes where the limiter is broken, which only the operator can mend.
+          retry_at = case when refusal is not null
+            then v_now + make_interval(secs => coalesce((refusal #>> '{details,retry_after}')::integer, 600)) end
       where t.id = settled.id
       returning t.* into settled;
     else
@@ -14515,7 +14520,9 @@ begin
       is_new := true;
       update purchases.transactions as t
       set owner_id = v_owner_id, credits = v_credits, credited_at = v_now, transfer_id = settled.transfer_id, reason = null,
-          retry_at = null
+          retry_at = null,
+          -- It was withheld while its owner's account was closed, and somebody has restored it.
+          app_transaction_id = coalesce(t.app_transaction_id, (p_told).app_transaction_id)
       where t.id = settled.id
       returning t.* into settled;
     end if;
@@ -14586,25 +14593,33 @@ language plpgsql
 stable
 set search_path = ''
 as $$
--- Transactions that wait for something that is there now, up to p_limit, by their reasons.
+-- Transactions that wait for something that is there now, up to p_limit, by their reasons. What waits for a switch that is off,
+-- or for a product that is not there, is passed over in the index, however much it is.
 declare
   v_now constant timestamptz := core.now();
+  -- Both as values, by which the planner knows how few rows they are.
+  v_product_ids constant text[] := array(select p.product_id from purchases.products as p);
+  v_reasons constant purchases.uncredited_reason[] := case
+    when ops.is_enabled('sandbox_purchases') then '{switched_off,wrong_environment}' else '{switched_off}'
+  end;
 begin
   if not ops.is_enabled('purchases') then
     return;
   end if;
   return query
-  select t.id
-  from purchases.transactions as t
-  where t.reason in ('unknown_product', 'wrong_environment', 'sandbox_limit', 'switched_off')
-    and case t.reason
-      when 'unknown_product' then exists (
-        select from purchases.products as p where p.product_id = t.product_id and p.kind::text = t.kind
-      )
-      when 'wrong_environment' then ops.is_enabled('sandbox_purchases')
-      when 'sandbox_limit' then t.retry_at <= v_now
-      else true
-    end
+  select m.id
+  from (
+    select t.id
+    from purchases.transactions as t
+    where t.reason in ('unknown_product', 'wrong_environment', 'sandbox_limit', 'switched_off') and t.reason = any (v_reasons)
+    union all
+    select t.id from purchases.transactions as t where t.reason = 'sandbox_limit' and t.retry_at <= v_now
+    union all
+    select t.id
+    from purchases.transactions as t
+    where t.reason = 'unknown_product' and t.product_id = any (v_product_ids)
+      and exists (select from purchases.products as p where p.product_id = t.product_id and p.kind::text = t.kind)
+  ) as m
   limit p_limit;
 end;
 $$;
@@ -14783,8 +14798,11 @@ begin
   if jsonb_typeof(v_notification.content -> 'transaction') = 'object' then
     v_told := jsonb_populate_record(null::purchases.transactions, v_notification.content -> 'transaction');
     v_renewal := nullif(v_notification.content -> 'renewal', 'null');
-    -- It is the period whose successor was not paid that the customer is served for.
-    v_told.grace_until := v_renewal ->> 'grace_period_expires_at';
+    -- It is the period whose successor was not paid that the customer is served for. What is told of a refund may be about an
+    -- older one, and has the grace of the subscription with it all the same.
+    if v_notification.type not in ('CONSUMPTION_REQUEST', 'REFUND', 'REFUND_DECLINED', 'REFUND_REVERSED', 'REVOKE') then
+      v_told.grace_until := v_renewal ->> 'grace_period_expires_at';
+    end if;
     select (s.settled).* into v_settled from purchases.settle(v_told, null, v_renewal) as s;
   end if;
   if v_notification.type = 'CONSUMPTION_REQUEST' and v_settled.id is not null then

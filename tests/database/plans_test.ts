@@ -5,6 +5,7 @@ import { allOperations } from "../operations.ts";
 import { testDatabase } from "./harness.ts";
 import { cheapModel } from "./support/jobs.ts";
 import { sweepRule } from "./support/retention.ts";
+import { pack, sellPack, setFlag } from "./support/purchases.ts";
 import { readAsAWhole } from "./support/scans.ts";
 import { fill, volumeUser } from "./support/volume.ts";
 
@@ -217,6 +218,40 @@ Deno.test("a purchase, its refund and what Apple tells of it read no table of pu
     ]),
     [],
   );
+});
+
+Deno.test("what waits for a switch or a product that is not there is passed over, however much it is", async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  await sellPack(sql);
+  await setFlag(sql, "sandbox_purchases", false);
+  const waits = (first: number, last: number, reason: string, productId: string) =>
+    sql`
+      insert into purchases.transactions (
+        environment, transaction_id, original_transaction_id, product_id, kind, quantity, purchased_at, signed_at,
+        is_family_shared, is_upgraded, is_free_trial, reason, created_at
+      )
+      select 'sandbox', n, n, ${productId}, 'consumable', 1, g.at, g.at, false, false, false,
+        ${reason}::purchases.uncredited_reason, g.at
+      from generate_series(${first}::integer, ${last}::integer) as n, lateral (values (core.now())) as g (at)`;
+  await waits(1, 5_000, "wrong_environment", pack);
+  await waits(5_001, 10_000, "unknown_product", "nobody.knows");
+  await waits(10_001, 10_003, "switched_off", pack);
+  await waits(10_004, 10_005, "unknown_product", pack);
+  await sql`vacuum analyze purchases.transactions`;
+  const mended = async () => {
+    const [row] = await sql`select count(*)::int as count from purchases.mended(500)`;
+    return row?.count;
+  };
+  assert.equal(await mended(), 5);
+  const read = await sql.begin(async (sql) => {
+    const before = await rowsRead(sql);
+    await sql`select purchases.mended(500)`;
+    return await rowsRead(sql) - before;
+  });
+  assert(read <= 10, `${read} rows were read for 5`);
+  await setFlag(sql, "sandbox_purchases", true);
+  assert.equal(await mended(), 500);
 });
 
 Deno.test("a device check reads the grants of its network, and of all those of the hour alone", async () => {

@@ -115,6 +115,10 @@ function wordsOf(deed: LifeDeed): string {
       return deed[1] === undefined ? "payment fails" : `payment fails, ${deed[1]} days of grace`;
     case "refund":
       return `refund of ${deed[1]} %${deed[2] === undefined ? "" : ` of period ${deed[2] + 1}`}`;
+    case "ask for a refund":
+    case "refund declined":
+    case "refund reversed":
+      return `${deed[0]}${deed[1] === undefined ? "" : ` of period ${deed[1] + 1}`}`;
     case "present":
       return `the ${deed[1]} presents it: \`${deed[2]}\``;
     case "close":

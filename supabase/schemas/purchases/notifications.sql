@@ -111,8 +111,11 @@ begin
   if jsonb_typeof(v_notification.content -> 'transaction') = 'object' then
     v_told := jsonb_populate_record(null::purchases.transactions, v_notification.content -> 'transaction');
     v_renewal := nullif(v_notification.content -> 'renewal', 'null');
-    -- It is the period whose successor was not paid that the customer is served for.
-    v_told.grace_until := v_renewal ->> 'grace_period_expires_at';
+    -- It is the period whose successor was not paid that the customer is served for. What is told of a refund may be about an
+    -- older one, and has the grace of the subscription with it all the same.
+    if v_notification.type not in ('CONSUMPTION_REQUEST', 'REFUND', 'REFUND_DECLINED', 'REFUND_REVERSED', 'REVOKE') then
+      v_told.grace_until := v_renewal ->> 'grace_period_expires_at';
+    end if;
     select (s.settled).* into v_settled from purchases.settle(v_told, null, v_renewal) as s;
   end if;
   if v_notification.type = 'CONSUMPTION_REQUEST' and v_settled.id is not null then

@@ -85,6 +85,23 @@ Deno.test("a merge and what Apple tells of periods of both come one after the ot
   assert.deepEqual(await violations(sql), []);
 });
 
+Deno.test("a merge and a refund of the guest's period, whose subscription the heir has restored, come one after the other", async () => {
+  for (const isFirst of [true, false]) {
+    const [guest, heir] = [await signedInGuest(database, 0), await createHeir(sql)];
+    const { apple, wait } = await subscribed(await tokenOf(guest.id));
+    await present(sql, heir, apple.current);
+    wait(15);
+    await notify(sql, apple.upgrade("plus"));
+    const told = apple.refund(100, 0);
+    const merging = (): Promise<unknown> => mergeGuest(sql, heir, guest);
+    const telling = (): Promise<unknown> => notify(sql, told);
+    const [one, other] = isFirst ? [merging, telling] : [telling, merging];
+    await oneBehindTheOther(guest.id, one, other);
+    assert.equal((await balancesOf(sql, heir)).available, 300);
+  }
+  assert.deepEqual(await violations(sql), []);
+});
+
 Deno.test("a guest who is found again and what Apple tells of periods of both come one after the other, whoever is older", async () => {
   for (const isFoundOlder of [true, false]) {
     const guests = [await signedInGuest(database, 0), await signedInGuest(database, 0)] as const;

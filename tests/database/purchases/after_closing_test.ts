@@ -8,6 +8,7 @@ import {
   createBuyer,
   notificationOf,
   notify,
+  outcomeOf,
   present,
   refunded,
   sellPack,
@@ -17,6 +18,8 @@ import {
   transactionOf,
 } from "../support/purchases.ts";
 import { runTask } from "../support/scheduled-tasks.ts";
+import { AppleSubscription } from "../support/subscription-store.ts";
+import { sellLevels } from "../support/subscriptions.ts";
 import { type TestDatabase, testDatabase } from "../harness.ts";
 
 const appAccount = "704000000000007f3a";
@@ -66,6 +69,37 @@ Deno.test("what Apple tells after an erasure leaves no word about the person", a
   assert.deepEqual(await tablesWith(database, appAccount), []);
   // That names the tombstone, and nobody.
   assert.deepEqual(await tablesWith(database, buyer.token), ["accounts.users", "purchases.transactions"]);
+});
+
+Deno.test("a renewal after an erasure leaves no word about the person, and whoever restores it is known by their own", async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  await sellLevels(sql);
+  const buyer = await createBuyer(database);
+  const startedAt = (await database.now()).getTime();
+  const apple = new AppleSubscription({ token: buyer.token, app: appAccount, now: () => startedAt });
+  await notify(sql, apple.subscribe("basic"));
+  assert.deepEqual(await tablesWith(database, appAccount), [
+    "purchases.notifications",
+    "purchases.transactions",
+  ]);
+  await erase(database, buyer);
+  await notify(sql, apple.renew());
+  assert.deepEqual(
+    { ...await stored(sql, apple.current) },
+    { owner_id: buyer.userId, reason: "closed_account", credits: null, reversed: 0 },
+  );
+  assert.deepEqual(await tablesWith(database, appAccount), []);
+  assert.deepEqual(await tablesWith(database, buyer.token), ["accounts.users"]);
+  // Told again, and by somebody who has it from then on.
+  await notify(sql, apple.cancel());
+  assert.deepEqual(await tablesWith(database, appAccount), []);
+  const other = await createBuyer(database);
+  assert.equal(outcomeOf(await present(sql, other.userId, apple.current)), "credited");
+  assert.deepEqual(await tablesWith(database, appAccount), ["purchases.transactions"]);
+  assert.deepEqual(await tablesWith(database, buyer.token), ["accounts.users"]);
+  await erase(database, other);
+  assert.deepEqual(await tablesWith(database, appAccount), []);
 });
 
 Deno.test("a refund that waits while purchases are switched off is not forgotten by an erasure", async () => {

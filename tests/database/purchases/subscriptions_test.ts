@@ -167,6 +167,10 @@ function tellOf(apple: AppleSubscription, deed: LifeDeed) {
       return apple.fail(deed[1]);
     case "refund":
       return apple.refund(deed[1], deed[2]);
+    case "ask for a refund":
+      return apple.askForRefund(deed[1]);
+    case "refund declined":
+      return apple.declineRefund(deed[1]);
     case "refund reversed":
       return apple.reverse(deed[1]);
     default:

@@ -16,7 +16,7 @@ export type LifeDeed =
   | ["fail", number?]
   /** Of so many percent, of the period with that number, from 0. */
   | ["refund", number, number?]
-  | ["refund reversed", number?]
+  | ["ask for a refund" | "refund declined" | "refund reversed", number?]
   | ["buy a pack"]
   /** The app presents the latest period, and is told this. */
   | ["present", Who, string]
@@ -193,6 +193,20 @@ export const lives: readonly Life[] = [
       [30, ["fail", 16], { subscription: "basic in_grace 46" }],
       [46, ["end of grace"], { credits: 0, lots: [], subscription: "basic in_billing_retry 30" }],
       [90, ["expire"], { credits: 0, subscription: "basic expired 30" }],
+    ],
+  },
+  {
+    name: "a refund of period 1 is asked for while period 2 is in grace: what period 1 left stays expired",
+    steps: [
+      [0, ["subscribe", "basic"]],
+      [30, ["renew"]],
+      [60, ["fail", 16], { lots: [[76, 100]], subscription: "basic in_grace 76" }],
+      [61, ["ask for a refund", 0], { credits: 100, lots: [[76, 100]] }],
+      [62, ["refund declined", 0], { credits: 100, lots: [[76, 100]] }],
+      [63, ["refund", 50, 0], { credits: 100, lots: [[76, 100]] }],
+      // What a reversal gives back of what is over lives for a day, and no longer.
+      [64, ["refund reversed", 0]],
+      [65.5, ["look"], { credits: 100, lots: [[76, 100]], subscription: "basic in_grace 76" }],
     ],
   },
   {

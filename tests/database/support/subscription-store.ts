@@ -17,6 +17,8 @@ export const trialCredits = 20;
 interface SubscriptionOptions {
   /** `appAccountToken`. */
   readonly token?: string | null;
+  /** `appTransactionId`: the Apple Account, with this app. */
+  readonly app?: string | null;
   readonly isFamilyShared?: boolean;
   /** Milliseconds since 1970, by Apple's clock. */
   now(): number;
@@ -105,6 +107,15 @@ export class AppleSubscription {
     return this.#tell("EXPIRED", this.#intent === 2 ? "BILLING_RETRY" : "VOLUNTARY");
   }
 
+  /** The customer wants a period's price back; of the latest without a number. */
+  askForRefund(which = this.periods.length - 1): StoreNotification {
+    return this.#tell("CONSUMPTION_REQUEST", null, which);
+  }
+
+  declineRefund(which = this.periods.length - 1): StoreNotification {
+    return this.#tell("REFUND_DECLINED", null, which);
+  }
+
   /** Some of a period's price, or all of it; of the latest without a number. */
   refund(percent = 100, which = this.periods.length - 1): StoreNotification {
     this.#sign({
@@ -152,6 +163,7 @@ export class AppleSubscription {
       kind: "subscription",
       product_id: level,
       app_account_token: this.options.token ?? null,
+      app_transaction_id: this.options.app ?? null,
       is_family_shared: this.options.isFamilyShared ?? false,
       purchased_at: iso(from),
       expires_at: iso(from + days * day),
