@@ -26,6 +26,9 @@ export function virtualTime(): { now(): number; readonly waiting: number } & Dis
     turn();
     return ids;
   };
+  // Locks are the process's: one that another file's test has takes real time, in which every timer would fire.
+  const locks = Object.getOwnPropertyDescriptor(navigator, "locks");
+  Object.defineProperty(navigator, "locks", { value: undefined, configurable: true });
   globalThis.setTimeout = Object.assign(schedule, real.setTimeout);
   globalThis.clearTimeout = (id) => void timers.delete(Number(id));
   Date.now = () => begin + passed;
@@ -36,6 +39,8 @@ export function virtualTime(): { now(): number; readonly waiting: number } & Dis
       return timers.size;
     },
     [Symbol.dispose]() {
+      if (locks) Object.defineProperty(navigator, "locks", locks);
+      else Reflect.deleteProperty(navigator, "locks");
       globalThis.setTimeout = real.setTimeout;
       globalThis.clearTimeout = real.clearTimeout;
       Date.now = real.dateNow;
