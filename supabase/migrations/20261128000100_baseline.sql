@@ -3650,7 +3650,7 @@ else touch a balance.';
 -- queue: work that must survive, as rows. It knows no other domain: a domain registers its kinds of task as rows of
 -- queue.kinds, gives each task a subject and an owner, and does the work in `_shared/<domain>/tasks.ts`.
 -- In this order: queue.sql (what there is), tasks.sql (how a domain makes and ends tasks), claims.sql (how workers get
--- them).
+-- them), waiting.sql (what waits for one).
 
 create schema queue;
 
@@ -4322,6 +4322,10 @@ begin
   return v_kept;
 end;
 $$;
+
+-- supabase/schemas/queue/waiting.sql
+
+-- What waits for a worker, and what a worker did not come back for.
 
 create function queue.count_due()
 returns integer

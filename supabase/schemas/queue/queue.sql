@@ -1,7 +1,7 @@
 -- queue: work that must survive, as rows. It knows no other domain: a domain registers its kinds of task as rows of
 -- queue.kinds, gives each task a subject and an owner, and does the work in `_shared/<domain>/tasks.ts`.
 -- In this order: queue.sql (what there is), tasks.sql (how a domain makes and ends tasks), claims.sql (how workers get
--- them).
+-- them), waiting.sql (what waits for one).
 
 create schema queue;
 
