@@ -59,8 +59,8 @@ export class Calls {
 
   /**
    * What is answered to `attempt`, which is called for each try; undefined where only `doneAs` was. Where another than its
-   * user is signed in, or nobody any more, it throws "no answer" and sends nothing: what became of an earlier try, only its
-   * user can ask.
+   * user is signed in, or nobody is and it is named whose it is, it throws "no answer" and sends nothing: what became of an
+   * earlier try, only its user can ask.
    */
   async send<Data>(
     attempt: Attempt<Data>,
@@ -69,10 +69,12 @@ export class Calls {
   ): Promise<Data | undefined> {
     const language = options.language ?? this.#language;
     let isAnothers = false;
+    const isNamed = userId !== undefined;
     const own = (session: Session | null) => {
       const signedIn = session?.userId ?? null;
       if (userId === undefined) userId = signedIn;
-      isAnothers = signedIn !== userId && !isPublic;
+      // Whose session is over meanwhile is told so by the backend: without a token a request is nobody's.
+      isAnothers = signedIn !== userId && !isPublic && (signedIn !== null || isNamed);
       if (isAnothers) throw noAnswer("Its user is not signed in any more");
       return session;
     };
@@ -100,7 +102,8 @@ export class Calls {
           const renewed = await renewedSession(this.#supabase, session.token);
           if (renewed !== null) ({ data, failure } = await once(own(renewed)));
         }
-        if (failure === null || mayBeDone && failure.code === doneAs) return data;
+        // That nobody is signed in proves nothing.
+        if (failure === null || mayBeDone && session !== null && failure.code === doneAs) return data;
         throw failure;
       },
       options,

@@ -163,12 +163,15 @@ Deno.test("a call goes on as whoever made it, or not at all", async () => {
       const users: string[] = [];
       const kinora = newApp((path, request) => {
         assert.equal(path, "user-profile");
+        // What nobody sends is nobody's, and says that the session is over.
+        if (!request.headers.has("authorization")) return refusal(401, "ERR_4005");
         users.push(userOf(request));
         if (next === null) storage.removeItem("session");
         else storage.setItem("session", JSON.stringify(newSession(next)));
         return failure();
       }, storage);
-      await assert.rejects(kinora.account.close(), { code: null, action: "same_key_later" });
+      const told = next === null ? { code: "ERR_4005" } : { code: null, action: "same_key_later" };
+      await assert.rejects(kinora.account.close(), told);
       assert.deepEqual(users, ["Ada"]);
       assert.equal(storage.has("session"), next !== null, "whoever signed in stays so");
     }
