@@ -72,7 +72,7 @@ export async function pause(
 }
 
 /** What the promise becomes, or the signal's reason as soon as it is aborted; the promise then goes on alone. */
-export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   throwIfAborted(signal);
   let abort = () => {};
   const aborted = new Promise<never>((_, reject) => abort = () => reject(reasonOf(signal)));

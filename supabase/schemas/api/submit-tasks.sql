@@ -89,8 +89,8 @@ begin
   where v.name in (select c.provider from videos.candidates(v_job, p_providers) as c)
   order by v.name
   for update;
-  -- The one that turned this job away least often, then the preferred one; the first that may be given a job now. Before that
-  -- one which has been away for an hour: nobody else's turn would come to find out whether it is back.
+  -- The one that turned this job away least often; of several one that has been away for an hour, since a provider that is not
+  -- preferred would never be tried again; then the preferred one. The first of them that may be given a job now.
   for v_choice in
     select p.*
     from videos.candidates(v_job, p_providers) as p

@@ -23,8 +23,8 @@ begin
   perform pg_advisory_xact_lock(2, hashtext((p_told).environment::text || ' ' || (p_told).original_transaction_id));
   if v_is_period then
     select o.owner_id, o.reason into v_owner_id, v_reason from purchases.subscribe(p_told, p_presenter) as o;
-    -- All that may be touched: whoever has any of its periods, also the one that is told of, which stays whose it was when
-    -- somebody restored the subscription. And the presenter's, who may become somebody else meanwhile.
+    -- The accounts that may be touched: those of the owners of its periods, also of the one that is told of, which stays its
+    -- owner's when somebody else restores the subscription. And the presenter's, who may become somebody else meanwhile.
     perform accounts.lock_all(array[v_owner_id, p_presenter] || (
       select array_agg(t.owner_id)
       from purchases.transactions as t
